@@ -1,0 +1,71 @@
+r"""How a gradient crosses a step that has none: the forward is the hard value, the slope is given.
+
+:func:`carry_gradient` returns the spikes unchanged, bit for bit, and declares :math:`\partial s_t/\partial x := k_t`,
+so that
+
+.. math:: \partial L/\partial x = \sum_t k_t\, g_t, \qquad g_t = \partial L/\partial s_t .
+
+Every backward choice of every encoder is one slope tensor :math:`k\,[T, N, *]` (or the number 1: plain
+straight-through).
+:func:`clamp_straight_through` keeps the gradient alive outside the box.
+
+Source: Bengio et al. 2013 (straight-through); Athalye et al. 2018 (BPDA).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _ValueOf(torch.autograd.Function):
+    """``forward(value, path) = value``, with the gradient of ``path``: transparent to torch.func and to double
+    backward.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, path: Tensor) -> Tensor:  # noqa: ARG004
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # noqa: ARG004
+        return None, grad
+
+    @staticmethod
+    def jvp(ctx: Any, value: Tensor | None, path: Tensor | None) -> Tensor | None:  # noqa: ARG004
+        return path
+
+
+def carry_gradient(spikes: Tensor, x: Tensor, slope: Tensor | float = 1.0) -> Tensor:
+    r"""Return ``spikes``, with :math:`\partial s_t/\partial x := k_t`.
+
+    :param spikes: ``[T, N, *]``.
+    :param x: ``[N, *]``, what the gradient is for.
+    :param slope: :math:`k`, broadcastable to ``[T, N, *]``; a constant, no gradient flows into it.
+    :return: ``[T, N, *]``, equal to ``spikes`` bit for bit.
+
+    >>> x = torch.tensor([0.3], requires_grad=True)
+    >>> s = carry_gradient(torch.tensor([[0.0], [1.0]]), x, torch.tensor([[2.0], [5.0]]))
+    >>> torch.autograd.grad(s.sum(), x)[0].item()
+    7.0
+    """
+    if not x.requires_grad:
+        return spikes
+    fixed = slope.detach() if isinstance(slope, Tensor) else slope
+    return _ValueOf.apply(spikes.detach(), (fixed * x).expand(spikes.shape))
+
+
+def clamp_straight_through(x: Tensor, low: float, high: float) -> Tensor:
+    """Clamp to ``[low, high]``; the gradient passes as if nothing had been clamped.
+
+    Random starts and finite differences leave the box; a hard clamp would take their gradient away.
+    """
+    return _ValueOf.apply(x.detach().clamp(low, high), x) if x.requires_grad else x.clamp(low, high)

@@ -1,0 +1,46 @@
+"""Exceptions and warnings of art-snn, and the one way a message is put together.
+
+Every message says what came, what was expected, and the one-line repair. Exceptions derive from the built-in class that
+a user would catch (``ValueError``, ``TypeError``, ``RuntimeError``), so nothing has to be imported to handle them.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+class ArtSnnWarning(UserWarning):
+    """Base class of every warning that art-snn gives."""
+
+
+class GradientWarning(ArtSnnWarning):
+    """A gradient is cut, zero or partial, so an attack that uses it can fail silently."""
+
+
+class StepModeWarning(ArtSnnWarning):
+    """A neuron computes something else in multi-step mode than in single-step mode."""
+
+
+def explain(came: str, expected: str, fix: str) -> str:
+    """Put an error message together.
+
+    >>> print(explain("eps = -1", "eps >= 0", "pass eps=8/255"))
+    got eps = -1; expected eps >= 0. Fix: pass eps=8/255.
+    """
+    return f"got {came}; expected {expected}. Fix: {fix.rstrip('.')}."
+
+
+def summary(x: torch.Tensor) -> str:
+    """Shape, dtype and range of a tensor, for an error message.
+
+    >>> summary(torch.tensor([[0.0, 2.0]]))
+    'a tensor of shape (1, 2), torch.float32, range [0, 2]'
+    """
+    text = f"a tensor of shape {tuple(x.shape)}, {x.dtype}"
+    if x.numel() == 0:
+        return f"{text}, empty"
+    finite = x.detach().float()
+    bad = int((~torch.isfinite(finite)).sum())
+    if bad:
+        return f"{text}, with {bad} non-finite values"
+    return f"{text}, range [{finite.min().item():.6g}, {finite.max().item():.6g}]"

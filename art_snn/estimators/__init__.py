@@ -1,0 +1,5 @@
+"""Spiking networks as ART estimators."""
+
+from art_snn.estimators.snn_classifier import SNNClassifier
+
+__all__ = ["SNNClassifier"]

@@ -1,0 +1,20 @@
+"""The spiking network as one pure module, a small zoo, its non-spiking twins, and storage."""
+
+from art_snn.networks.body import step_mode_mismatches
+from art_snn.networks.cnn import cnn
+from art_snn.networks.mlp import mlp
+from art_snn.networks.spiking_network import SpikingNetwork
+from art_snn.networks.storage import describe, load, save
+from art_snn.networks.twin import AnalogNetwork, ann_twin
+
+__all__ = [
+    "AnalogNetwork",
+    "SpikingNetwork",
+    "ann_twin",
+    "cnn",
+    "describe",
+    "load",
+    "mlp",
+    "save",
+    "step_mode_mismatches",
+]

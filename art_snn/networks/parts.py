@@ -1,0 +1,93 @@
+"""Parts that every network of the zoo is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+from spikingjelly.activation_based import neuron as sj_neuron
+from spikingjelly.activation_based import surrogate
+from torch import nn
+
+from art_snn.coding.base import Decoder, Encoder
+from art_snn.coding.direct import Direct
+from art_snn.errors import explain
+from art_snn.networks.spiking_network import SpikingNetwork
+
+NeuronFactory = Callable[[], nn.Module]
+
+
+def make_neuron(neuron: str = "lif", tau: float = 2.0) -> NeuronFactory:
+    r"""A factory of multi-step neurons: ``lif``, ``if`` or ``plif``, hard reset, detached, ATan surrogate.
+
+    The input is not divided by ``tau`` (``decay_input=False``): :math:`u_t = (1 - 1/\tau) m_{t-1} + I_t`, so that deep
+    layers still fire under weights of ordinary size.
+
+    :raises ValueError: for another name, or ``tau`` not above 1.
+    """
+    if not tau > 1:
+        raise ValueError(
+            explain(f"tau = {tau}", "a membrane time constant above 1", "pass tau=2.0, or neuron='if' for no leak")
+        )
+    common: dict[str, Any] = {"detach_reset": True, "step_mode": "m"}
+    kinds: dict[str, NeuronFactory] = {
+        "lif": lambda: sj_neuron.LIFNode(float(tau), False, surrogate_function=surrogate.ATan(), **common),
+        "if": lambda: sj_neuron.IFNode(surrogate_function=surrogate.ATan(), **common),
+        "plif": lambda: sj_neuron.ParametricLIFNode(float(tau), False, surrogate_function=surrogate.ATan(), **common),
+    }
+    if neuron not in kinds:
+        known = ", ".join(map(repr, kinds))
+        raise ValueError(
+            explain(f"neuron={neuron!r}", f"one of {known}", "for any other neuron build the body yourself")
+        )
+    return kinds[neuron]
+
+
+def check_image(input_shape: tuple[int, ...], nb_classes: int) -> tuple[int, int, int]:
+    """Return ``(C, H, W)``.
+
+    :raises ValueError: if the shape is no channels-first image or there are fewer than two classes.
+    """
+    shape = tuple(int(size) for size in input_shape)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(explain(f"input_shape={input_shape}", "(C, H, W)", "grey images of 28 x 28 are (1, 28, 28)"))
+    if nb_classes < 2:
+        raise ValueError(explain(f"nb_classes={nb_classes}", "at least 2", "pass nb_classes=10, say"))
+    return shape  # type: ignore[return-value]
+
+
+def features(shape: tuple[int, ...]) -> int:
+    """Number of values of one sample."""
+    return prod(shape)
+
+
+def start_weights(body: nn.Module) -> None:
+    r"""Kaiming-normal weights, :math:`\sigma^2 = 2/n_{in}`, and zero biases, for linear and convolutional layers."""
+    for module in body.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from ``seed`` inside the context, and leave torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def assemble(
+    builder: str, arguments: dict[str, Any], layers: list[nn.Module], encoder: Encoder | None, decoder: Decoder | None
+) -> SpikingNetwork:
+    """Layers between their codes, with fresh weights from ``arguments["seed"]`` and the recipe that rebuilds them."""
+    body = nn.Sequential(*layers)
+    with seeded(arguments["seed"]):
+        start_weights(body)
+    net = SpikingNetwork(encoder if encoder is not None else Direct(T=8), body, decoder)
+    net.recipe = {"builder": builder, "arguments": arguments}
+    return net

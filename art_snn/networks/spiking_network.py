@@ -1,0 +1,210 @@
+r"""A spiking network as one pure module: a batch of inputs to logits.
+
+.. math:: x\,[N, *] \xrightarrow{encoder} s\,[T, N, *] \xrightarrow{body} o\,[T, N, K] \xrightarrow{decoder}
+z\,[N, K]
+
+Everything that makes a spiking network differ from any other classifier is inside: the reset before and after, the
+encoder with its gradient, the time loop, the decoder, the gradient policy and the averaging over randomness. So the
+object works unchanged in ART (whose stronger attacks rebuild their own classifier around the bare module),
+torchattacks, Foolbox, or a plain loop.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from art_snn.coding.base import Decoder, Encoder
+from art_snn.coding.frames import EventFrames
+from art_snn.coding.membrane import MembraneMean
+from art_snn.coding.straight_through import clamp_straight_through
+from art_snn.errors import StepModeWarning, explain, summary
+from art_snn.gradients.base import GradientPolicy
+from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
+from art_snn.spiking import reset_state, surrogates_kept
+
+_SHAPE_WORDS = re.compile(r"shape|size|dimension|channel|dims|out of range|expected \d", re.IGNORECASE)
+
+
+class SpikingNetwork(nn.Module):
+    """Encoder, body and decoder as one ``nn.Module``, ``x [N, *] -> logits [N, K]``.
+
+    * Calls are independent: state is reset before and cleared after each, also when an exception passes.
+    * Gradients flow in ``train()`` and ``eval()``; batch norm and dropout follow the mode.
+    * A gradient policy (:meth:`gradient`) never changes a spike.
+    * A stochastic encoder draws from its own seeded stream; :meth:`reseed` rewinds it. Each call takes fresh draws,
+    since a
+      frozen draw is another, deterministic classifier.
+
+    :param encoder: inputs to spike trains; inputs beyond its domain are clamped, with a gradient that passes.
+    :param body: any SpikingJelly network, in single-step or multi-step mode, or any module ``[T, N, *] -> [T, N, K]``.
+    :param decoder: output trains to logits; :class:`~art_snn.coding.MembraneMean` by default.
+    :param eot: number of draws whose logits are averaged when an input gradient is taken (expectation over
+        transformation).
+    :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
+    :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
+    :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
+
+    >>> from spikingjelly.activation_based import layer, neuron
+    >>> from art_snn.coding import Latency, MembraneMean
+    >>> body = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), neuron.LIFNode(), nn.Linear(32, 10))
+    >>> net = SpikingNetwork(Latency(T=8), body, MembraneMean())
+    >>> net(torch.rand(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1
+    ) -> None:
+        super().__init__()
+        if not isinstance(encoder, Encoder):
+            fix = "SpikingNetwork(Direct(T=8), body)"
+            raise TypeError(explain(f"encoder {encoder!r}", "an art_snn.coding.Encoder", fix))
+        decoder = MembraneMean() if decoder is None else decoder
+        if not isinstance(decoder, Decoder):
+            raise TypeError(
+                explain(
+                    f"decoder {decoder!r}", "an art_snn.coding.Decoder", "SpikingNetwork(encoder, body, MembraneMean())"
+                )
+            )
+        check_body(body, refused=SpikingNetwork)
+        self.encoder = encoder
+        self.body = body
+        self.decoder = decoder
+        self.eot = eot
+        self.votes = votes
+        self.recipe: dict[str, Any] | None = None
+        for name, reason in step_mode_mismatches(body).items():
+            warnings.warn(f"neuron {name!r}: {reason}", StepModeWarning, stacklevel=2)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if issubclass(cls, nn.Sequential):
+            fix = "derive from SpikingNetwork alone: ART runs a Sequential child by child, past its resets"
+            raise TypeError(explain(f"{cls.__name__}, a SpikingNetwork and an nn.Sequential", "one of the two", fix))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("eot", "votes") and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(explain(f"{name} = {value!r}", "a whole number of draws, at least 1", f"net.{name} = 10"))
+        super().__setattr__(name, value)
+
+    @property
+    def T(self) -> int:
+        """Number of time steps."""
+        return self.encoder.T
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two calls can differ: the encoder, or a module of the body that says so, draws random numbers."""
+        return any(getattr(module, "is_stochastic", False) for module in self.modules() if module is not self)
+
+    def reseed(self, seed: int | None = None) -> None:
+        """Rewind every random stream, to ``seed`` or to the seed it was made with."""
+        for module in self.modules():
+            restart = None if module is self else getattr(module, "reseed", None)
+            if callable(restart):
+                restart(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
+        x = self._cast(x)
+        draws = self._draws(x)
+        if draws == 1:
+            return self._run(x)
+        return torch.stack([self._run(x) for _ in range(draws)]).mean(0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The spike train ``[T, N, *]`` that the body sees."""
+        x = self._cast(x)
+        if self.encoder.domain is not None:
+            x = clamp_straight_through(x, *self.encoder.domain)
+        return self.encoder(x)
+
+    def simulate(self, s: Tensor) -> Tensor:
+        """Output of the body, ``[T, N, K]``, for a spike train ``[T, N, *]``, from a clean state and leaving one."""
+        with self._fresh_state():
+            return self._steps(s)
+
+    @contextmanager
+    def gradient(self, policy: GradientPolicy) -> Iterator[SpikingNetwork]:
+        """Take gradients under ``policy`` inside the context; spikes, weights and state_dict stay as they are.
+
+        >>> from spikingjelly.activation_based.surrogate import ATan
+        >>> from art_snn.gradients import Surrogate
+        >>> from art_snn.networks import mlp
+        >>> net = mlp((1, 8, 8), 10)
+        >>> with net.gradient(Surrogate(ATan(), sharpness=8.0)):
+        ...     z = net(torch.rand(2, 1, 8, 8))
+        """
+        if not isinstance(policy, GradientPolicy):
+            fix = "with net.gradient(Surrogate(surrogate.ATan(alpha=4.0))):"
+            raise TypeError(explain(repr(policy), "an art_snn.gradients.GradientPolicy instance", fix))
+        with policy.applied(self):
+            yield self
+
+    def at_spikes(self) -> SpikingNetwork:
+        """The same network seen after its encoder: its input is the spike train, batch first ``[N, T, *]``.
+
+        Body and decoder are shared, not copied.
+        """
+        edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
+        return edge.train(self.training)
+
+    def _run(self, x: Tensor) -> Tensor:
+        with self._fresh_state():
+            logits: Tensor = self.decoder(self._steps(self.encode(x)))
+            return logits
+
+    def _steps(self, s: Tensor) -> Tensor:
+        together = body_step_mode(self.body) == "m"
+        try:
+            o = self.body(s) if together else torch.stack([self.body(step) for step in s])
+        except (RuntimeError, ValueError, IndexError) as error:
+            if not _SHAPE_WORDS.search(str(error)):
+                raise
+            pace = "at once" if together else "one step at a time"
+            came = f"a spike train [T, N, *] = {list(s.shape)}, given {pace}, on which the body failed ({error})"
+            fix = "match the first layer to the encoded input, or set the mode: functional.set_step_mode(body, 'm')"
+            raise ValueError(explain(came, "a body [T, N, *] -> [T, N, K]", fix)) from error
+        return self._check_output(o, s)
+
+    @staticmethod
+    def _check_output(o: Any, s: Tensor) -> Tensor:
+        fix = "return one row of K outputs per sample and time step"
+        if not isinstance(o, Tensor):
+            raise TypeError(explain(f"a {type(o).__name__} from the body", "a tensor [T, N, K]", fix))
+        if o.dim() != 3 or o.shape[:2] != s.shape[:2]:
+            came = f"output {list(o.shape)} from the body for a spike train {list(s.shape)}"
+            raise ValueError(explain(came, f"[T, N, K] = [{s.shape[0]}, {s.shape[1]}, K]", fix))
+        return o
+
+    @contextmanager
+    def _fresh_state(self) -> Iterator[None]:
+        reset_state(self)
+        try:
+            with surrogates_kept(self):
+                yield
+        finally:
+            reset_state(self)
+
+    def _draws(self, x: Tensor) -> int:
+        if not self.is_stochastic:
+            return 1
+        if torch.is_grad_enabled() and (self.training or x.requires_grad):
+            return self.eot
+        return self.votes
+
+    def _cast(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point() and not self.encoder.integer_input:
+            fix = "pass intensities as floating point: x.float() / 255"
+            raise TypeError(explain(summary(x), f"floating-point input for {type(self.encoder).__name__}", fix))
+        parameter = next((p for p in self.parameters() if p.is_floating_point()), None)
+        if parameter is not None:
+            return x.to(parameter.dtype)
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())

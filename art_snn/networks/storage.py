@@ -1,0 +1,114 @@
+"""Networks on disk: safetensors, no pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from art_snn import coding
+from art_snn.coding.base import Decoder, Encoder
+from art_snn.errors import explain
+from art_snn.networks.cnn import cnn
+from art_snn.networks.mlp import mlp
+from art_snn.networks.spiking_network import SpikingNetwork
+from art_snn.networks.twin import ann_twin
+
+_BUILDERS: dict[str, Callable[..., SpikingNetwork]] = {"mlp": mlp, "cnn": cnn}
+
+
+def describe(net: nn.Module) -> dict[str, Any] | None:
+    """The recipe that rebuilds ``net`` without its weights, as JSON-ready data; ``None`` for a network of one's own."""
+    recipe: dict[str, Any] | None = getattr(net, "recipe", None)
+    if recipe is None or not isinstance(net, SpikingNetwork):
+        return recipe
+    codes: dict[str, Any] = {}
+    for role, code in (("encoder", net.encoder), ("decoder", net.decoder)):
+        config = code.config()
+        if any(isinstance(value, nn.Module) for value in config.values()) or not hasattr(coding, type(code).__name__):
+            return None
+        codes[role] = {"name": type(code).__name__, **config}
+    return {**recipe, **codes, "eot": net.eot, "votes": net.votes}
+
+
+def save(net: nn.Module, path: str | os.PathLike[str]) -> Path:
+    """Write the weights of ``net``, and its recipe if it came from this package.
+
+    :param path: file to write; a suffix ``.safetensors`` is customary. An existing file is replaced in one step.
+    :return: the path.
+    :raises OSError: if the folder cannot be written.
+    """
+    path = Path(path)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata={"format": "art-snn 1", "recipe": json.dumps(describe(net))})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Module:
+    """Read a network back, in eval mode, on the CPU.
+
+    :param path: a file that :func:`save` wrote.
+    :param into: a network of the same architecture to fill; needed where the network did not come from this package.
+    :return: the network.
+    :raises FileNotFoundError: if there is no such file.
+    :raises ValueError: if the file is damaged, holds no recipe and ``into`` is missing, or does not fit ``into``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            explain(f"no file {path}", "a network saved by art_snn.networks.save", "check the path")
+        )
+    tensors, recipe = _read(path)
+    net = into if into is not None else _rebuild(recipe, path)
+    missing, unexpected = net.load_state_dict(tensors, strict=False)
+    if missing or unexpected:
+        came = f"{path.name}, which lacks {missing[:3]} and brings {unexpected[:3]}"
+        raise ValueError(explain(came, "the tensors of the given network", "load into the architecture that was saved"))
+    return net.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        fix = "save the network again; the file is damaged or of another format"
+        raise ValueError(explain(f"{path.name}: {error}", "a safetensors file", fix)) from error
+    return tensors, json.loads(metadata.get("recipe", "null"))
+
+
+def _rebuild(recipe: dict[str, Any] | None, path: Path) -> nn.Module:
+    if not recipe or recipe.get("builder") not in _BUILDERS:
+        fix = "build the network yourself and pass it: load(path, into=net)"
+        raise ValueError(explain(f"{path.name} without a recipe", "a network of art_snn.networks", fix))
+    arguments = dict(recipe["arguments"])
+    arguments["input_shape"] = tuple(arguments["input_shape"])
+    encoder, decoder = (_code(recipe.get(role)) for role in ("encoder", "decoder"))
+    net = _BUILDERS[recipe["builder"]](**arguments, encoder=encoder, decoder=decoder)
+    if recipe.get("twin"):
+        return ann_twin(net)
+    net.eot, net.votes = recipe["eot"], recipe["votes"]
+    return net
+
+
+def _code(config: dict[str, Any] | None) -> Any:
+    if config is None:
+        return None
+    config = dict(config)
+    kind = getattr(coding, config.pop("name"), None)
+    if not (isinstance(kind, type) and issubclass(kind, Encoder | Decoder)):
+        raise ValueError(explain("an unknown code in the recipe", "a code of art_snn.coding", "update art-snn"))
+    return kind(**config)
