@@ -1,0 +1,3 @@
+"""Pytest settings that need code."""
+
+collect_ignore = ["art_snn/defences.py"]
