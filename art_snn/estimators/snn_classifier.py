@@ -45,7 +45,8 @@ class SNNClassifier(PyTorchClassifier):
 
     The remaining parameters are ART's own.
 
-    >>> from art_snn import Latency, mlp
+    >>> from art_snn.coding import Latency
+    >>> from art_snn.networks import mlp
     >>> net = mlp((1, 8, 8), 10, encoder=Latency(T=8))
     >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
     >>> clf.predict(np.zeros((2, 1, 8, 8), dtype=np.float32)).shape
