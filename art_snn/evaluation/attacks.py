@@ -135,6 +135,12 @@ ATTACKS: dict[str, Attack] = {
     )
 }
 
+UNBOUNDED = Attack(
+    "unbounded", "PGD-40 with 4 starts, whole range", "white-box", _pgd,
+    {"max_iter": 40, "step_share": 0.1, "num_random_init": 4, **_BATCH},
+)  # fmt: skip
+"""What flag E5 runs with a budget of the whole range: it has to break every model."""
+
 
 def attack_named(name: str) -> Attack:
     """Look an attack up.

@@ -11,7 +11,7 @@ from art.estimators.classification import PyTorchClassifier
 from safetensors.numpy import load_file, save
 
 from art_snn import __version__
-from art_snn.evaluation.attacks import Attack, attack_named, averaged
+from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named, averaged
 from art_snn.evaluation.cost import counted
 from art_snn.evaluation.flags import (
     Flag,
@@ -122,7 +122,7 @@ class Measurement:
         """An attack that may change every value at will: it has to break every sample."""
         clip = subject.classifier.clip_values
         span = 1.0 if clip is None else float(np.max(clip[1]) - np.min(clip[0]))
-        return self.attack(subject, attack_named("pgd"), span)
+        return self.attack(subject, UNBOUNDED, span)
 
     def flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Record:
         """Every reliability flag of one model, from its cells and a few probes of its own."""

@@ -65,7 +65,10 @@ def gradient_flag(classifier: PyTorchClassifier, x: Array, y: Array, eps: float,
     )
     labels = np.concatenate([y[rows], y[rows]])
     share = _dead_share(classifier, points.astype(np.float32), labels)
-    text = "input gradients are missing, zero or not finite, so gradient attacks fail: give every part a backward pass"
+    text = (
+        "gradients of the cross-entropy are missing, zero or not finite, so gradient attacks fail: "
+        "give every part a backward pass, and scale down logits that saturate"
+    )
     return Flag("E1", share > ZERO_GRADIENT_SHARE, share, ZERO_GRADIENT_SHARE, text)
 
 

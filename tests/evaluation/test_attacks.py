@@ -1,0 +1,106 @@
+"""The standard attacks: budgets, seeds, losses, and what they leave behind."""
+
+import numpy as np
+import pytest
+import torch
+
+from art_snn.evaluation.attacks import ATTACK_DRAWS, ATTACKS, attack_named, averaged
+from art_snn.evaluation.losses import MarginLoss, margin
+from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+@pytest.mark.parametrize("model", ["ann", "snn", "poisson", "latency"])
+def test_budget_range_and_determinism(name, model, request, samples):
+    classifier = request.getfixturevalue(model)
+    x, y = samples[0][:10], samples[1][:10]
+    before = x.copy()
+    made = []
+    for _ in range(2):
+        if hasattr(classifier.model, "reseed"):
+            classifier.model.reseed(5)
+        with seeded_globals(5):
+            made.append(attack_named(name).generate(classifier, x, y, 0.1))
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(x, before)
+    assert np.abs(made[0].astype(np.float64) - x).max() <= 0.1 + 1e-6
+    assert made[0].min() >= 0.0
+    assert made[0].max() <= 1.0
+    assert made[0].shape == x.shape
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_zero_budget_returns_the_input_bit_for_bit(name, snn, samples):
+    np.testing.assert_array_equal(attack_named(name).generate(snn, *samples, 0.0), samples[0])
+
+
+def test_every_gradient_attack_beats_noise(snn, samples):
+    left = {}
+    for name, attack in ATTACKS.items():
+        with seeded_globals(1):
+            x_adv = attack.generate(snn, *samples, 0.15)
+        left[name] = float((snn.predict(x_adv).argmax(1) == samples[1]).mean())
+    assert all(left[name] < left["noise"] - 0.3 for name in left if name != "noise"), left
+
+
+def test_unknown_attack_suggests_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'apgd-ce'"):
+        attack_named("apgdce")
+
+
+def test_averaging_reaches_stochastic_networks_only_and_ends(poisson, snn):
+    with averaged(poisson.model, ATTACK_DRAWS):
+        assert (poisson.model.eot, poisson.model.votes) == (ATTACK_DRAWS, ATTACK_DRAWS)
+    assert (poisson.model.eot, poisson.model.votes) == (1, 1)
+    with averaged(snn.model, ATTACK_DRAWS):
+        assert snn.model.votes == 1
+    with pytest.raises(RuntimeError), averaged(poisson.model, 3):
+        raise RuntimeError
+    assert poisson.model.votes == 1
+
+
+def test_margin_is_safe_on_ties_and_equals_its_definition():
+    z = torch.randn(50, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_(True)
+    y = torch.arange(50) % 10
+    by_hand = [max(z[n, j] for j in range(10) if j != y[n]) - z[n, y[n]] for n in range(50)]
+    assert torch.equal(margin(z, y), torch.stack(by_hand))
+    assert torch.equal(margin(z, torch.nn.functional.one_hot(y, 10)), margin(z, y))
+    tied = torch.zeros(3, 10, requires_grad=True)
+    grad = torch.autograd.grad(margin(tied, y[:3]).sum(), tied)[0]
+    assert bool(torch.isfinite(grad).all())
+    assert grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_margin_loss_reduces(reduction):
+    z, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    each = margin(z, y)
+    expected = {"none": each, "mean": each.mean(), "sum": each.sum()}[reduction]
+    assert torch.equal(MarginLoss(reduction)(z, y), expected)
+
+
+def test_seeding_restores_every_global_generator():
+    import random
+
+    before = (random.getstate(), np.random.get_state()[1].copy(), torch.random.get_rng_state())
+    with seeded_globals(7):
+        first = (random.random(), np.random.rand(), torch.rand(1).item())
+    with seeded_globals(7):
+        assert first == (random.random(), np.random.rand(), torch.rand(1).item())
+    assert random.getstate() == before[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_fingerprints_tell_content_apart():
+    x = np.zeros(3, dtype=np.float32)
+    prints = [
+        fingerprint(x),
+        fingerprint(x.astype(np.float64)),
+        fingerprint(x[None]),
+        fingerprint(x + 1),
+        fingerprint("x"),
+    ]
+    assert len(set(prints)) == len(prints)
+    assert derived_seed(0, "a") != derived_seed(1, "a")
+    assert 0 <= derived_seed(0, "a") < 2**31

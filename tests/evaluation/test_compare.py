@@ -1,0 +1,163 @@
+"""The comparison as a whole: worst case, resumption, determinism, bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from torch import nn
+
+from art_snn import compare
+from art_snn.evaluation.protocol import check_budgets
+
+EPS = [0.05, 0.15]
+ATTACKS = ["noise", "fgsm", "pgd", "square"]
+
+
+def timeless(folder):
+    """Records without what a clock measured."""
+    text = (folder / "results.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in text]
+
+
+@pytest.fixture(scope="module")
+def finished(snn, ann, samples, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    models = {"ann": ann, "snn": snn}
+    return compare(models, *samples, EPS, attacks=ATTACKS, out=folder, verbose=False), folder
+
+
+def test_worst_case_is_the_intersection_over_attacks_and_smaller_budgets(finished):
+    result, _ = finished
+    for model in result.models:
+        for eps in EPS:
+            expected = result.clean[model].copy()
+            for attack in ATTACKS:
+                for smaller in (e for e in EPS if e <= eps):
+                    expected &= result.outcomes[model, attack, smaller]
+            np.testing.assert_array_equal(result.worst_case(model, eps), expected)
+        assert (result.worst_case(model, EPS[1]) <= result.worst_case(model, EPS[0])).all()
+        assert result.accuracy(model, None, EPS[1]).value <= result.accuracy(model, "pgd", EPS[1]).value
+
+
+def test_records_hold_outcomes_cost_seed_and_versions(finished):
+    result, folder = finished
+    records = timeless(folder)
+    run = records[0]
+    assert run["kind"] == "run"
+    assert {"art-snn", "torch", "adversarial-robustness-toolbox", "numpy", "python"} <= set(run["versions"])
+    attacks = [r for r in records if r["kind"] == "attack"]
+    assert len(attacks) == 2 * (len(ATTACKS) * len(EPS) + 1)
+    for record in attacks:
+        assert len(record["correct"]) == 40
+        assert record["accuracy"]["value"] == np.mean(record["correct"])
+        assert {"seed", "forwards", "backwards", "parameters", "budget_used"} <= set(record)
+    pgd = next(r for r in attacks if r["attack"] == "pgd" and r["eps"] == 0.15)
+    assert pgd["backwards"] == 20 * 40
+    assert all(r["budget_used"] <= r["eps"] + 1e-6 for r in attacks)
+    assert result.cost("snn")["backwards"] >= 2 * 20 * 40
+
+
+def test_same_seed_same_numbers_and_another_seed_other_noise(finished, ann, snn, samples, tmp_path):
+    again = compare({"ann": ann, "snn": snn}, *samples, EPS, attacks=ATTACKS, out=tmp_path, verbose=False)
+    assert timeless(tmp_path) == timeless(finished[1])
+    assert str(again.table()) == str(finished[0].table())
+    other = compare({"snn": snn}, *samples, EPS, attacks=["noise"], seed=1, verbose=False)
+    assert other.records[1]["key"] != finished[0].records[1]["key"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 12])
+def test_a_run_cut_short_goes_on_and_ends_alike(finished, ann, snn, samples, tmp_path, kept):
+    lines = (finished[1] / "results.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "results.jsonl").write_text("".join(lines[:kept]) + lines[kept][: len(lines[kept]) // 2])
+    compare({"ann": ann, "snn": snn}, *samples, EPS, attacks=ATTACKS, out=tmp_path, verbose=False)
+    assert timeless(tmp_path) == timeless(finished[1])
+
+
+def test_finished_cells_are_not_computed_again(finished, ann, snn, samples, monkeypatch):
+    from art_snn.evaluation.attacks import Attack
+
+    def never(*args):
+        raise AssertionError("a finished cell was computed again")
+
+    monkeypatch.setattr(Attack, "generate", never)
+    result = compare({"ann": ann, "snn": snn}, *samples, EPS, attacks=ATTACKS, out=finished[1], verbose=False)
+    assert str(result.table()) == str(finished[0].table())
+
+
+def test_changed_weights_are_another_model(finished, snn, samples):
+    import copy
+
+    changed = copy.deepcopy(snn)
+    changed.model.body[1].weight.data[0, 0] += 1e-3
+    result = compare({"snn": changed}, *samples, EPS, attacks=["noise"], verbose=False)
+    known = {record["key"] for record in finished[0].records}
+    assert not {r["key"] for r in result.records if r["kind"] in ("clean", "attack", "flags")} & known
+
+
+def test_stochastic_network_repeats_under_its_seed(poisson, samples):
+    runs = [compare({"p": poisson}, *samples, [0.1], attacks=["noise", "fgsm"], verbose=False) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].outcomes["p", "fgsm", 0.1], runs[1].outcomes["p", "fgsm", 0.1])
+    poisson.model.reseed(0)
+
+
+def test_an_attack_that_leaves_its_ball_is_judged_inside_and_flagged(snn, samples, monkeypatch):
+    from art_snn.evaluation.attacks import SignNoise
+
+    monkeypatch.setattr(SignNoise, "generate", lambda self, x, y=None: np.clip(x + 5 * self.eps, 0, 1))
+    result = compare({"snn": snn}, *samples, [0.1], attacks=["noise", "pgd"], verbose=False)
+    assert "E4" in {flag.id for flag in result.raised("snn")}
+    assert not result.valid("snn")
+
+
+def test_an_attack_that_returns_nan_is_flagged(snn, samples, monkeypatch):
+    from art_snn.evaluation.attacks import SignNoise
+
+    monkeypatch.setattr(SignNoise, "generate", lambda self, x, y=None: np.full_like(x, np.nan))
+    result = compare({"snn": snn}, *samples, [0.1], attacks=["noise", "pgd"], verbose=False)
+    assert "E4" in {flag.id for flag in result.raised("snn")}
+
+
+def test_one_hot_labels_and_single_budget(snn, samples):
+    x, y = samples
+    rows = np.eye(10)[y]
+    one = compare({"snn": snn}, x, rows, 0.1, attacks=["fgsm"], verbose=False)
+    two = compare({"snn": snn}, x, y, [0.1, 0.1], attacks=["fgsm"], verbose=False)
+    np.testing.assert_array_equal(one.worst_case("snn", 0.1), two.worst_case("snn", 0.1))
+
+
+@pytest.mark.parametrize("eps", [-0.1, [0.1, -1e-9], [], float("nan"), [float("inf")]])
+def test_bad_budgets(eps):
+    with pytest.raises(ValueError, match="finite budgets >= 0"):
+        check_budgets(eps)
+
+
+def bad_inputs(x, y):
+    nan = x.copy()
+    nan[3] = np.nan
+    return {
+        "NaN or inf in 1 of": (nan, y),
+        r"got an array of shape \(40, 3, 8, 8\)": (np.repeat(x, 3, axis=1), y),
+        "channels come first": (np.transpose(x, (0, 2, 3, 1)), y),
+        "empty batch": (x[:0], y[:0]),
+        "clip_values": (x * 255, y),
+        r"whole labels in 0\.\.9": (x, y + 1),
+        "indices or": (x, y[:-1]),
+    }
+
+
+@pytest.mark.parametrize("message", list(bad_inputs(np.zeros((40, 1, 8, 8)), np.zeros(40))))
+def test_bad_samples_and_labels_are_named(message, snn, samples):
+    with pytest.raises(ValueError, match=message):
+        compare({"snn": snn}, *bad_inputs(*samples)[message], [0.1], verbose=False)
+
+
+def test_bad_models_are_named(samples):
+    with pytest.raises(ValueError, match="no models"):
+        compare({}, *samples, [0.1])
+    with pytest.raises(TypeError, match="wrap the network in SNNClassifier"):
+        compare({"m": nn.Linear(1, 1)}, *samples, [0.1])
+
+
+def test_unknown_budget_asked_of_a_result(finished):
+    with pytest.raises(KeyError, match=r"got eps=0\.3"):
+        finished[0].accuracy("snn", None, 0.3)

@@ -1,0 +1,126 @@
+"""The report: self-contained, escaped, and every number backed by a record."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from art_snn import compare
+
+
+class Text(html.parser.HTMLParser):
+    """Text of table cells and list items outside drawings, and every external reference."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells, self.links, self.skipped, self.inside = [], [], 0, False
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.links += [values[k] for k in ("src", "href") if values.get(k)]
+        self.skipped += tag == "svg"
+        self.inside = tag in ("td", "li")
+        if self.inside and not self.skipped:
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.skipped -= tag == "svg"
+        self.inside = self.inside and tag not in ("td", "li")
+
+    def handle_data(self, data):
+        if self.inside and not self.skipped:
+            self.cells[-1] += data
+
+
+@pytest.fixture(scope="module")
+def saved(snn, ann, samples, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    hostile = "<script>alert('x')</script>"
+    result = compare(
+        {"ann": ann, hostile: snn}, *samples, [0.05, 0.1], attacks=["noise", "pgd"], out=folder, verbose=False
+    )
+    return result, folder
+
+
+def parsed(folder):
+    page = Text()
+    page.feed((folder / "report.html").read_text())
+    return page
+
+
+def numbers(value):
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, int | float):
+        return [float(value)]
+    if isinstance(value, dict):
+        return [n for v in value.values() for n in numbers(v)]
+    if isinstance(value, list):
+        return [float(len(value)), *(n for v in value for n in numbers(v))]
+    return [float(n) for n in re.findall(r"\d+(?:\.\d+)?", value)] if isinstance(value, str) else []
+
+
+def test_every_number_stands_in_the_results(saved):
+    _, folder = saved
+    records = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    known = np.array(sorted({n for record in records for n in numbers(record)}))
+    known = np.concatenate([known, 100 * known, [95.0]])
+    page = parsed(folder)
+    found = [(cell, token) for cell in page.cells for token in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", cell)]
+    assert len(found) > 60
+    for cell, token in found:
+        digits = len(token.partition(".")[2])
+        assert (np.abs(known - float(token)) <= 0.5001 * 10.0**-digits).any(), (cell, token)
+
+
+def test_page_needs_nothing_from_outside_and_runs_no_script(saved):
+    page = parsed(saved[1])
+    assert all(link.startswith(("#", "data:")) for link in page.links), page.links
+    text = (saved[1] / "report.html").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_figures_are_written_and_deterministic(saved, tmp_path):
+    result, folder = saved
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert names == {f"{n}.{k}" for n in ("security_curves", "attacks", "examples") for k in ("svg", "png")}
+    result.save(tmp_path)
+    for name in names:
+        assert (tmp_path / "figures" / name).read_bytes() == (folder / "figures" / name).read_bytes()
+    assert (tmp_path / "report.html").read_text() == (folder / "report.html").read_text()
+    assert (tmp_path / "results.jsonl").exists()
+
+
+def test_plot_draws_into_given_axes(saved):
+    from art_snn.evaluation.plots import new_figure
+
+    ax = new_figure(4, 3).add_subplot()
+    assert saved[0].plot(ax) is ax
+    line = ax.get_lines()[0]
+    expected = [
+        100 * saved[0].accuracy("ann").value,
+        *(100 * saved[0].accuracy("ann", None, e).value for e in (0.05, 0.1)),
+    ]
+    np.testing.assert_allclose(line.get_ydata(), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.parametrize("size", ["1280,1600", "390,1600"])
+def test_opens_in_a_browser_without_console_errors(saved, tmp_path, size):
+    shot = tmp_path / "shot.png"
+    done = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+         f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", f"--window-size={size}",
+         f"--screenshot={shot}", (saved[1] / "report.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    assert shot.stat().st_size > 10_000
