@@ -127,3 +127,15 @@ def test_outside_the_box_the_value_is_clamped_and_the_gradient_passes(encoder):
 def test_rounding_dust_is_no_error():
     net = linear(Latency(T=4))
     net(torch.full((1, 1, 8, 8), 1.0 + 1e-7))
+
+
+@pytest.mark.parametrize(
+    "encoder", [Latency(T=4), Latency(4, "linear"), Latency(T=4, backward="identity"), Poisson(T=4)]
+)
+def test_black_and_white_pixels_keep_their_gradient(encoder):
+    """They lie on the border of the domain, where a clamp may have no gradient of its own."""
+    for value in (0.0, 1.0):
+        x = torch.full((1, 3), value, requires_grad=True)
+        s = encoder(x)
+        weights = torch.arange(1.0, 13.0).view(4, 1, 3) ** 2
+        assert (torch.autograd.grad((s * weights).sum(), x)[0] != 0).all()
