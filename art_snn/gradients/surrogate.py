@@ -12,6 +12,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
+import torch
 from spikingjelly.activation_based import surrogate as sj
 from torch import nn
 
@@ -26,8 +27,8 @@ class Surrogate(GradientPolicy):
         modified.
     :param sharpness: its ``alpha``, set on a copy; ``None`` keeps the surrogate's own.
     :raises TypeError: if ``surrogate_function`` is not a module.
-    :raises ValueError: if ``sharpness`` is not positive, the surrogate has no ``alpha``, it has parameters, or it does
-        not spike.
+    :raises ValueError: if ``sharpness`` is not positive, the surrogate has no ``alpha``, it has parameters, or its
+        forward is not the Heaviside step.
 
     >>> from spikingjelly.activation_based.surrogate import ATan
     >>> Surrogate(ATan(), sharpness=8.0)
@@ -44,6 +45,9 @@ class Surrogate(GradientPolicy):
         if not getattr(surrogate_function, "spiking", True):
             fix = "surrogate_function.set_spiking_mode(True)"
             raise ValueError(explain("a surrogate with spiking=False", "one that keeps the spikes", fix))
+        if not _fires(surrogate_function):
+            fix = "use a surrogate whose forward is the Heaviside step, such as surrogate.ATan()"
+            raise ValueError(explain(repr(surrogate_function), "a spike exactly where the membrane is >= 0", fix))
         self.surrogate_function = copy.deepcopy(surrogate_function)
         if sharpness is not None:
             self._sharpen(sharpness)
@@ -73,3 +77,13 @@ class Surrogate(GradientPolicy):
 
     def __repr__(self) -> str:
         return f"Surrogate({self.surrogate_function})"
+
+
+def _fires(surrogate_function: nn.Module) -> bool:
+    """Whether the forward is the Heaviside step with H(0) = 1, which is what every neuron here spikes with."""
+    v = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
+    try:
+        with torch.no_grad():
+            return torch.equal(surrogate_function(v), (v >= 0).to(v.dtype))
+    except (RuntimeError, ValueError):
+        return False
