@@ -24,7 +24,8 @@ from art_snn.evaluation.flags import (
 )
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
-from art_snn.evaluation.store import Record, ResultStore, write_whole
+from art_snn.evaluation.store import Record, ResultStore
+from art_snn.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EVALUATION_DRAWS = 20

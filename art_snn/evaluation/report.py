@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from art_snn.evaluation.plots import attack_bars, example_images, png, security_curves, svg
-from art_snn.evaluation.store import ResultStore, write_whole
+from art_snn.evaluation.store import ResultStore
+from art_snn.files import write_whole
 
 if TYPE_CHECKING:
     from art_snn.evaluation.comparison import Comparison

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from art_snn.errors import explain
+from art_snn.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -102,15 +103,3 @@ def _parse(line: str) -> Record | None:
         return None
     complete = isinstance(record, dict) and isinstance(record.get("key"), str) and "kind" in record
     return record if complete else None
-
-
-def write_whole(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

@@ -16,9 +16,8 @@ _SEED = 0
 def check_body(body: nn.Module, refused: type[nn.Module]) -> None:
     """Refuse what cannot be a body.
 
-    :raises TypeError: if ``body`` is not a module, is already a whole network, or is an ``nn.Sequential`` subclass with
-        a
-        ``forward`` of its own (ART would run its children instead).
+    :raises TypeError: if ``body`` is not a module, is already a whole network, or is an ``nn.Sequential``
+        subclass with a ``forward`` of its own (ART would run its children instead).
     :raises ValueError: if its modules mix step modes.
     """
     if not isinstance(body, nn.Module):

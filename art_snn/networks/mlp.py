@@ -47,7 +47,7 @@ def mlp(
         layers += [layer.Linear(inputs, outputs, step_mode="m"), spiking()]
     layers.append(layer.Linear(widths[-1], nb_classes, step_mode="m"))
     arguments = {
-        "input_shape": shape, "nb_classes": nb_classes, "hidden": widths[1:], "neuron": neuron, "tau": tau, "seed":
-        seed,
+        "input_shape": shape, "nb_classes": nb_classes, "hidden": widths[1:], "neuron": neuron, "tau": tau,
+        "seed": seed,
     }  # fmt: skip
     return assemble("mlp", arguments, layers, encoder, decoder)

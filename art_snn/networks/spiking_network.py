@@ -38,9 +38,8 @@ class SpikingNetwork(nn.Module):
     * Calls are independent: state is reset before and cleared after each, also when an exception passes.
     * Gradients flow in ``train()`` and ``eval()``; batch norm and dropout follow the mode.
     * A gradient policy (:meth:`gradient`) never changes a spike.
-    * A stochastic encoder draws from its own seeded stream; :meth:`reseed` rewinds it. Each call takes fresh draws,
-    since a
-      frozen draw is another, deterministic classifier.
+    * A stochastic encoder draws from its own seeded stream; :meth:`reseed` rewinds it. Each call takes fresh draws:
+      a frozen draw is another, deterministic classifier.
 
     :param encoder: inputs to spike trains; inputs beyond its domain are clamped, with a gradient that passes.
     :param body: any SpikingJelly network, in single-step or multi-step mode, or any module ``[T, N, *] -> [T, N, K]``.
@@ -68,11 +67,8 @@ class SpikingNetwork(nn.Module):
             raise TypeError(explain(f"encoder {encoder!r}", "an art_snn.coding.Encoder", fix))
         decoder = MembraneMean() if decoder is None else decoder
         if not isinstance(decoder, Decoder):
-            raise TypeError(
-                explain(
-                    f"decoder {decoder!r}", "an art_snn.coding.Decoder", "SpikingNetwork(encoder, body, MembraneMean())"
-                )
-            )
+            fix = "SpikingNetwork(encoder, body, MembraneMean())"
+            raise TypeError(explain(f"decoder {decoder!r}", "an art_snn.coding.Decoder", fix))
         check_body(body, refused=SpikingNetwork)
         self.encoder = encoder
         self.body = body

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from art_snn import coding
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.errors import explain
+from art_snn.files import write_whole
 from art_snn.networks.cnn import cnn
 from art_snn.networks.mlp import mlp
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -44,16 +45,9 @@ def save(net: nn.Module, path: str | os.PathLike[str]) -> Path:
     :return: the path.
     :raises OSError: if the folder cannot be written.
     """
-    path = Path(path)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial, metadata={"format": "art-snn 1", "recipe": json.dumps(describe(net))})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    metadata = {"format": "art-snn 1", "recipe": json.dumps(describe(net))}
+    return write_whole(Path(path), serialize(tensors, metadata))
 
 
 def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Module:

@@ -129,9 +129,9 @@ def test_the_own_loss_of_apgd_is_the_rebuilt_cross_entropy(trained, batch):
         attack = AutoProjectedGradientDescent(
             clf, eps=0.1, eps_step=0.03, max_iter=8, nb_random_init=1, loss_type=loss_type, verbose=False
         )
-        state = np.random.get_state()  # noqa: NPY002 - ART draws its random start from numpy's global generator
+        state = np.random.get_state()
         results.append(attack.generate(x, y))
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)
     assert np.allclose(*results, atol=1e-6)
 
 

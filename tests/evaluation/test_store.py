@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from art_snn.evaluation.store import ResultStore, write_whole
+from art_snn.evaluation.store import ResultStore
+from art_snn.files import write_whole
 
 
 def record(key, **more):
