@@ -45,7 +45,7 @@ class SpikingNetwork(nn.Module):
     :param body: any SpikingJelly network, in single-step or multi-step mode, or any module ``[T, N, *] -> [T, N, K]``.
     :param decoder: output trains to logits; :class:`~art_snn.coding.MembraneMean` by default.
     :param eot: number of draws whose logits are averaged when an input gradient is taken (expectation over
-        transformation).
+        transformation), and in training.
     :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
     :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
     :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
