@@ -81,8 +81,8 @@ class SCG(GradientPolicy):
 def _last_hidden(net: Steered, names: list[str]) -> str:
     """The last spiking layer, or the one before if the network ends in it."""
     body: nn.Module = net  # type: ignore[assignment]
-    leaves = [name for name, m in body.named_modules() if next(m.children(), None) is None and name.startswith("body")]
-    ends_in_neuron = bool(leaves) and leaves[-1].startswith(f"{names[-1]}.")
+    *_, last = (name for name, _ in body.named_modules(remove_duplicate=False) if name.startswith("body"))
+    ends_in_neuron = last.startswith(f"{names[-1]}.")
     return names[-2] if ends_in_neuron and len(names) > 1 else names[-1]
 
 

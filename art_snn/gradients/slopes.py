@@ -5,7 +5,7 @@ r"""Slope substitution: the neuron runs as it is, and its spikes get a slope of 
 where :math:`\delta_t = \partial L/\partial s_t` comes from above and :math:`g_t = \partial L/\partial I_t` goes down.
 The forward is the neuron's own, so every class of neuron keeps its spikes. The membrane carries no gradient from step
 to step, and nothing but the input current receives one. A neuron that is stepped collects what it sees; the backward
-pass runs after the last step, when the whole train is known.
+pass runs after the last step, when the whole train is known. A second derivative takes the slope for a constant.
 """
 
 from __future__ import annotations
