@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
+from art_snn.coding.straight_through import is_traced
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.families import rect
@@ -55,7 +56,7 @@ class SCG(GradientPolicy):
 
     def conduct(self, net: Steered, x: Tensor) -> Tensor:
         """The modified forward where ``x`` needs a gradient, the network's own elsewhere."""
-        return net.run(x, self if x.requires_grad else None)
+        return net.run(x, self if is_traced(x) else None)
 
     def steer(self, net: Steered, draw: int = 0) -> AbstractContextManager[None]:  # noqa: ARG002
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.neurons import WITHOUT_SURROGATE, Charge, charge, refuse, swapped
-from art_snn.spiking import spiking_neurons
+from art_snn.spiking import spiking_neurons, step_modes
 
 _ANY_NEURON = Charge(leak=1.0, gain=1.0, threshold=1.0)
 
@@ -72,6 +72,7 @@ class _Steering:
         self.policy = policy
         self.constants = charge(node) or _ANY_NEURON
         self.train = Train(self.constants)
+        self.whole = step_modes(node).get("", "m") == "m"
         self.input = torch.zeros(())
 
     def before(self, node: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
@@ -80,7 +81,7 @@ class _Steering:
 
     def after(self, node: nn.Module, args: tuple[Any, ...], spikes: Tensor) -> Tensor:  # noqa: ARG002
         current, self.input = self.input, torch.zeros(())
-        if getattr(node, "step_mode", "m") == "m":
+        if self.whole:
             train = Train(self.constants)
             train.add(current, spikes)
         else:
@@ -181,7 +182,7 @@ class MembraneSlope(SlopePolicy):
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""
         super().check(net)
         for name, node in self._nodes(net).items():
-            if self.averages and getattr(node, "step_mode", "m") != "m":
+            if self.averages and step_modes(node).get("", "m") != "m":
                 expected = "a neuron that sees the whole train at once: its gradient is a mean over time"
                 refuse(name, node, f"{self}, in single-step mode", expected, "functional.set_step_mode(net.body, 'm')")
 
