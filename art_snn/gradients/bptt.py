@@ -130,7 +130,7 @@ def _ready(surrogate_function: nn.Module | str, sharpness: float | None) -> nn.M
     if isinstance(surrogate_function, str):
         return surrogate(surrogate_function, sharpness)
     if not isinstance(surrogate_function, nn.Module):
-        fix = "pass a name or an instance: Surrogate('atan', 4.0), Surrogate(surrogate.ATan(alpha=4.0))"
+        fix = "pass an instance or a name: Surrogate(surrogate.ATan(alpha=4.0)), Surrogate('atan', 4.0)"
         raise TypeError(explain(repr(surrogate_function), "a surrogate module", fix))
     if any(True for _ in surrogate_function.parameters()):
         fix = "use a surrogate without learnable parameters, so that the state_dict stays as it is"
