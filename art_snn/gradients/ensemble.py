@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from art_snn.coding.straight_through import is_traced
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy, Steered
 
@@ -68,7 +69,7 @@ class Ensemble(GradientPolicy):
 
     def conduct(self, net: Steered, x: Tensor) -> Tensor:
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""
-        if not x.requires_grad:
+        if not is_traced(x):
             return net.run(x)
         runs = []
         for position, member in enumerate(self.members, start=1):

@@ -46,9 +46,9 @@ def test_weighted_sum_of_normalized_gradients(model, images, gradient) -> None:
 
 
 def test_a_sample_does_not_depend_on_its_batch(model, images, gradient) -> None:
-    policy = Ensemble([PDSG(), BPTR()])
+    policy, model, images = Ensemble([PDSG(), BPTR()]), model.double(), images.double()
     whole = gradient(model, images, policy)
-    assert torch.allclose(torch.cat([gradient(model, x[None], policy) for x in images]), whole, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(torch.cat([gradient(model, x[None], policy) for x in images]), whole, rtol=1e-10, atol=1e-13)
 
 
 def test_a_member_without_gradient_adds_nothing(model, images, gradient) -> None:
