@@ -15,10 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.coding.draws import SeededDraws
+from art_snn.coding.straight_through import clamp_straight_through
 from art_snn.errors import explain, summary
 
 Domain = tuple[float, float] | None
 """The interval an encoder accepts, or ``None`` for every finite real number."""
+
+HIDING = ("masked", "none")
+"""Backward choices that hide gradient from an attack; kept to reproduce published numbers."""
 
 _TOLERANCE = 1e-6
 
@@ -34,7 +38,7 @@ def check_steps(T: int) -> int:
 
 
 def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
-    """Return ``x`` with rounding dust beyond the domain removed.
+    """Return ``x`` with rounding dust beyond the domain removed; the gradient passes, at the borders too.
 
     :raises TypeError: if ``x`` is not floating point.
     :raises ValueError: if ``x`` has no batch axis, holds NaN or inf, or leaves ``domain`` by more than 1e-6.
@@ -53,7 +57,7 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
     if bool((x < low - _TOLERANCE).any()) or bool((x > high + _TOLERANCE).any()):
         fix = f"rescale the input, or clip it: x.clamp({low:g}, {high:g})"
         raise ValueError(explain(summary(x), f"values in [{low:g}, {high:g}] for {name}", fix))
-    return x.clamp(low, high)
+    return clamp_straight_through(x, low, high)
 
 
 class _Code(nn.Module):
@@ -80,10 +84,10 @@ class Encoder(_Code):
     :param seed: seed of the encoder's own random stream (``None`` is 0); meaningless for deterministic codes.
     """
 
-    is_stochastic: ClassVar[bool] = False
-    is_binary: ClassVar[bool] = True
-    domain: ClassVar[Domain] = (0.0, 1.0)
-    integer_input: ClassVar[bool] = False
+    is_stochastic: bool = False
+    is_binary: bool = True
+    domain: Domain = (0.0, 1.0)
+    integer_input: bool = False
     backwards: ClassVar[tuple[str, ...]] = ("identity",)
 
     def __init__(self, T: int, *, backward: str | None = None, seed: int | None = None) -> None:
@@ -122,7 +126,7 @@ class Encoder(_Code):
     @property
     def obfuscates(self) -> bool:
         """Whether the chosen backward hides gradient from an attack, so that its result cannot be trusted."""
-        return self.backward in ("masked", "none")
+        return self.backward in HIDING
 
     def reseed(self, seed: int | None = None) -> None:
         """Start the random stream anew, from ``seed`` or from the encoder's own seed."""
