@@ -63,6 +63,9 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
 class _Code(nn.Module):
     """What encoders and decoders share: their constructor arguments can be read back."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def config(self) -> dict[str, Any]:
         """The constructor arguments that rebuild this code; each is also an attribute of the same name."""
         names = inspect.signature(type(self).__init__).parameters

@@ -34,7 +34,7 @@ def check_tau(tau_s: float) -> float:
     :raises ValueError: if it is below one step or not finite.
     """
     if not (math.isfinite(tau_s) and tau_s >= 1):
-        raise ValueError(explain(f"tau_s = {tau_s}", "a time constant of at least one step", "pass tau_s=3.0"))
+        raise ValueError(explain(f"tau = {tau_s}", "a time constant of at least one step", "pass tau=2.0, say"))
     return float(tau_s)
 
 

@@ -10,7 +10,8 @@ Nyquist frequency only, so that the result is complex and its modulus is neither
 ``symmetric`` masks :math:`c-L+1 .. c+L-1` (everything once :math:`2L \ge H`) and takes the real part, a true low-pass
 image. The code is analog and its gradient exact, with the modulus :math:`\sqrt{re^2 + im^2 + 10^{-12}}`; where it is
 below :math:`10^{-5}` the gradient is that of the real part, because the modulus is flat at 0 and a black pixel, which
-can only become brighter, would have none. By default :math:`L_t = \lceil H/2 \rceil - 2t`, at least 1: 16, 14, ... for 32 x 32.
+can only become brighter, would have none. By default :math:`L_t = \lceil H/2 \rceil - 2t`, at least 1: 16, 14, ... for
+32 x 32.
 
 Source: FEEL-SNN, Xu et al., NeurIPS 2024.
 """
