@@ -6,6 +6,9 @@ a user would catch (``ValueError``, ``TypeError``, ``RuntimeError``), so nothing
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 import torch
 
 
@@ -27,7 +30,19 @@ def explain(came: str, expected: str, fix: str) -> str:
     >>> print(explain("eps = -1", "eps >= 0", "pass eps=8/255"))
     got eps = -1; expected eps >= 0. Fix: pass eps=8/255.
     """
-    return f"got {came}; expected {expected}. Fix: {fix.rstrip('.')}."
+    return f"got {came}; expected {expected}. Fix: {fix}{'' if fix.endswith(('.', '?')) else '.'}"
+
+
+def suggest(name: str, known: Iterable[str], kind: str) -> str:
+    """The message for an unknown name, with the nearest known one.
+
+    >>> print(suggest("mnits", ["digits", "mnist"], "data set"))
+    got data set 'mnits'; expected one of digits, mnist. Fix: did you mean 'mnist'?
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    return explain(f"{kind} {name!r}", f"one of {', '.join(names)}", fix)
 
 
 def summary(x: torch.Tensor) -> str:

@@ -114,7 +114,7 @@ class SpikingNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
-        draws = self._draws(x)
+        draws = self.draws(x)
         if draws == 1:
             return self._run(x)
         return torch.stack([self._run(x) for _ in range(draws)]).mean(0)
@@ -193,7 +193,10 @@ class SpikingNetwork(nn.Module):
         finally:
             reset_state(self)
 
-    def _draws(self, x: Tensor) -> int:
+    def draws(self, x: Tensor) -> int:
+        """How many draws a call on ``x`` averages: ``eot`` where gradients are taken, ``votes`` elsewhere, 1 without
+        noise.
+        """
         if not self.is_stochastic:
             return 1
         if torch.is_grad_enabled() and (self.training or x.requires_grad):

@@ -1,0 +1,115 @@
+"""The command line: ``art-snn compare`` and ``art-snn list``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from art_snn import __version__
+
+DEFAULT_EPS = {"digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255)}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Spiking neural networks under attack, side by side with their non-spiking twins."""
+
+
+@main.command()
+@click.option("--dataset", default="digits", show_default=True, help="digits (bundled), mnist or cifar10.")
+@click.option("--models", default="ann,snn-direct,snn-poisson,snn-latency", show_default=True, help="Comma-separated.")
+@click.option("--eps", default=None, help="L-infinity budgets, comma-separated; fractions such as 8/255 are welcome.")
+@click.option("--samples", default=200, show_default=True, help="Test samples, balanced over the classes.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, training, selection and attacks.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=None, help="Training epochs; the data set's own by default."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True, help="Result folder."
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def compare(
+    dataset: str, models: str, eps: str | None, samples: int, seed: int, epochs: int | None, out: Path, device: str
+) -> None:
+    """Train an ANN and spiking networks, attack them alike, and write a report.
+
+    A run that is interrupted goes on where it stopped when the same command is given again.
+    """
+    from art_snn.evaluation.run import run_comparison
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
+    command = f"art-snn {shlex.join(sys.argv[1:])}"
+    try:
+        result, report = run_comparison(
+            dataset, [name.strip() for name in models.split(",") if name.strip()], budgets, samples=samples, seed=seed,
+            epochs=epochs, out=out, device=device, command=command,
+        )  # fmt: skip
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    table = result.table()
+    shown = RichTable(title="Accuracy in percent", box=SIMPLE)
+    for column in table.header:
+        shown.add_column(column, no_wrap=column in ("model", table.header[-2]))
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for line in result.verdict():
+        console.print(line, markup=False, highlight=False)
+    for model in result.models:
+        for flag in result.raised(model):
+            console.print(f"{flag.id} {model}: {flag.text} (see {flag.page})", markup=False, highlight=False)
+    console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+@main.command("list")
+def list_names() -> None:
+    """What compare knows by name: data sets, models, attacks."""
+    from art_snn.data import DATASETS
+    from art_snn.evaluation import ATTACKS
+    from art_snn.evaluation.zoo import MODELS
+
+    console = Console()
+    groups = {
+        "data sets": {name: (make.__doc__ or "").splitlines()[0] for name, make in DATASETS.items()},
+        "models": {name: text for name, (text, _) in MODELS.items()},
+        "attacks": {name: f"{attack.title} ({attack.knowledge})" for name, attack in ATTACKS.items()},
+    }
+    for title, names in groups.items():
+        table = RichTable("name", "what it is", title=title, title_justify="left")
+        for name, text in names.items():
+            table.add_row(name, text)
+        console.print(table)
+
+
+def parse_budgets(text: str) -> list[float]:
+    """Budgets from text: numbers or fractions, separated by commas.
+
+    :raises click.BadParameter: for anything else.
+
+    >>> parse_budgets("0.1, 8/255")[0]
+    0.1
+    """
+    budgets = []
+    for part in text.split(","):
+        try:
+            numerator, _, denominator = part.partition("/")
+            budgets.append(float(numerator) / (float(denominator) if denominator else 1.0))
+        except (ValueError, ZeroDivisionError) as error:
+            raise click.BadParameter(
+                f"got {part.strip()!r}; expected numbers such as 0.1 or 8/255, separated by commas", param_hint="--eps"
+            ) from error
+    return budgets
+
+
+if __name__ == "__main__":
+    main()

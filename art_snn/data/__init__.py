@@ -1,0 +1,27 @@
+"""Data sets: real, small ones by name, read offline where they are bundled."""
+
+from collections.abc import Callable
+
+from art_snn.data.base import Dataset
+from art_snn.data.images import cifar10, digits, mnist
+from art_snn.errors import suggest
+
+DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits, "mnist": mnist, "cifar10": cifar10}
+
+
+def load(name: str) -> Dataset:
+    """Load a data set by name.
+
+    :param name: one of :data:`DATASETS`.
+    :raises ValueError: for an unknown name; the message suggests the nearest one.
+    :raises RuntimeError: if it has to be downloaded and cannot be.
+
+    >>> load("digits").x_train.shape
+    (1297, 1, 8, 8)
+    """
+    if name not in DATASETS:
+        raise ValueError(suggest(name, DATASETS, "data set"))
+    return DATASETS[name]()
+
+
+__all__ = ["DATASETS", "Dataset", "cifar10", "digits", "load", "mnist"]

@@ -1,0 +1,173 @@
+"""The cells of a comparison: one measurement each, addressed by everything that determines it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from art.estimators.classification import PyTorchClassifier
+from safetensors.numpy import load_file, save
+
+from art_snn import __version__
+from art_snn.evaluation.attacks import Attack, attack_named, averaged
+from art_snn.evaluation.cost import counted
+from art_snn.evaluation.flags import (
+    Flag,
+    budget_flag,
+    clean_flag,
+    encoder_flag,
+    gradient_flag,
+    order_flags,
+    unbounded_flag,
+)
+from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
+from art_snn.evaluation.statistics import proportion
+from art_snn.evaluation.store import Record, ResultStore, write_whole
+
+Array = np.ndarray[Any, np.dtype[Any]]
+EVALUATION_DRAWS = 20
+"""Fresh draws averaged when a stochastic network is judged."""
+EXAMPLES = 8
+"""Adversarial images kept of each cell, for the report."""
+
+
+@dataclass
+class Subject:
+    """One model under evaluation, and how its cells are addressed."""
+
+    name: str
+    classifier: PyTorchClassifier
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        state = {name: value.detach().cpu().numpy() for name, value in self.classifier.model.state_dict().items()}
+        parts = [part for name in sorted(state) for part in (name, state[name])]
+        structure = [
+            repr(self.classifier.model),
+            repr(self.classifier.clip_values),
+            repr(self.classifier.preprocessing),
+        ]
+        self.identity = fingerprint(structure, *parts)
+
+    def predict(self, x: Array, seed: int) -> Array:
+        """Logits of the deployed rule: mean of fresh draws where the model is stochastic, from a seed of their own."""
+        self.rewind(seed)
+        with averaged(self.classifier.model, EVALUATION_DRAWS):
+            return np.asarray(self.classifier.predict(x, batch_size=256))
+
+    def rewind(self, seed: int) -> None:
+        """Start the model's own random streams from ``seed``."""
+        if hasattr(self.classifier.model, "reseed"):
+            self.classifier.model.reseed(seed)
+
+
+class Measurement:
+    """All cells of one comparison on one selection of samples.
+
+    :param x: samples, in input units.
+    :param y: index labels.
+    :param store: finished cells.
+    :param seed: seed of the whole run; every cell derives its own.
+    """
+
+    def __init__(self, x: Array, y: Array, store: ResultStore, seed: int) -> None:
+        self.x, self.y, self.store, self.seed = x, y, store, seed
+        self._data = fingerprint(x, y)
+        self._examples: dict[str, Array] = {}
+
+    def key(self, subject: Subject, kind: str, *parts: Any) -> str:
+        """Content address of a cell."""
+        return fingerprint(__version__, kind, subject.identity, self._data, self.seed, *parts)
+
+    def clean(self, subject: Subject) -> Record:
+        """Predictions on the samples as they are."""
+        key = self.key(subject, "clean")
+        found = self.store.get(key)
+        if found is not None:
+            return found
+        with counted(subject.classifier.model) as cost:
+            z = subject.predict(self.x, derived_seed(self.seed, key))
+        correct = z.argmax(1) == self.y
+        top = np.sort(z, axis=1)[:, -2:]
+        return self.store.add({
+            "key": key, "kind": "clean", "model": subject.name, **_outcome(correct),
+            "tie_rate": float((top[:, 0] == top[:, 1]).mean()), "forwards": cost.forwards, "seconds": cost.seconds,
+        })  # fmt: skip
+
+    def attack(self, subject: Subject, attack: Attack, eps: float) -> Record:
+        """Predictions on adversarial examples, which are checked against their budget in float64 before they count."""
+        key = self.key(subject, "attack", attack.name, dict(attack.parameters), eps)
+        found = self.store.get(key)
+        if found is not None:
+            return found
+        seed = derived_seed(self.seed, key)
+        subject.rewind(seed)
+        with seeded_globals(seed), counted(subject.classifier.model) as cost:
+            x_adv = attack.generate(subject.classifier, self.x, self.y, eps)
+        finite = bool(np.isfinite(x_adv).all())
+        used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
+        x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
+        inside = np.clip(x_adv, self.x - np.float32(eps), self.x + np.float32(eps)).astype(np.float32)
+        correct = subject.predict(inside, derived_seed(seed, "judge")).argmax(1) == self.y
+        self._keep_examples(key, inside[:EXAMPLES])
+        return self.store.add({
+            "key": key, "kind": "attack", "model": subject.name, "attack": attack.name, "eps": eps, **_outcome(correct),
+            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "forwards": cost.forwards,
+            "backwards": cost.backwards, "seconds": cost.seconds,
+        })  # fmt: skip
+
+    def unbounded(self, subject: Subject) -> Record:
+        """An attack that may change every value at will: it has to break every sample."""
+        clip = subject.classifier.clip_values
+        span = 1.0 if clip is None else float(np.max(clip[1]) - np.min(clip[0]))
+        return self.attack(subject, attack_named("pgd"), span)
+
+    def flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Record:
+        """Every reliability flag of one model, from its cells and a few probes of its own."""
+        key = self.key(subject, "flags", sorted(record["key"] for record in attacks))
+        found = self.store.get(key)
+        if found is not None:
+            return found
+        flags = [flag.record() for flag in self._flags(subject, clean, unbounded, attacks)]
+        return self.store.add({"key": key, "kind": "flags", "model": subject.name, "flags": flags})
+
+    def _flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> list[Flag]:
+        majority = float(np.bincount(self.y).max() / len(self.y))
+        budgets = [record for record in attacks if record["eps"] > 0]
+        largest = max((record["eps"] for record in budgets), default=unbounded["eps"])
+        probe = derived_seed(self.seed, "probe", subject.identity)
+        subject.rewind(probe)
+        shares = [record["budget_used"] / record["eps"] for record in budgets] or [1.0]
+        worst = min(shares) if max(shares) <= 1 + 1e-5 else max(shares)
+        accuracy = {(record["attack"], record["eps"]): record["accuracy"]["value"] for record in budgets}
+        knowledge = {record["attack"]: attack_named(record["attack"]).knowledge for record in budgets}
+        return [
+            gradient_flag(subject.classifier, self.x, self.y, largest, probe),
+            budget_flag(worst, 1.0),
+            unbounded_flag(unbounded["accuracy"]["low"], majority),
+            encoder_flag(subject.classifier),
+            clean_flag(clean["accuracy"]["low"], majority),
+            *order_flags(accuracy, knowledge),
+        ]
+
+    def _keep_examples(self, key: str, images: Array) -> None:
+        self._examples[key] = images
+        if self.store.folder is not None:
+            write_whole(self._example_file(key), save({"x_adv": np.ascontiguousarray(images)}))
+
+    def examples(self, key: str) -> Array | None:
+        """The first adversarial images of a finished attack cell."""
+        if key not in self._examples and self.store.folder is not None and self._example_file(key).exists():
+            self._examples[key] = load_file(self._example_file(key))["x_adv"]
+        return self._examples.get(key)
+
+    def _example_file(self, key: str) -> Path:
+        folder = self.store.folder if self.store.folder is not None else Path()
+        return folder / "examples" / f"{key}.safetensors"
+
+
+def _outcome(correct: Array) -> Record:
+    """Per-sample outcomes (1 is correct) and their share."""
+    return {"correct": [int(value) for value in correct], "accuracy": proportion(correct).record()}

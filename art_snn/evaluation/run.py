@@ -1,0 +1,62 @@
+"""The main job: data, models, training, comparison and report, from names."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from art_snn.data import load
+from art_snn.errors import explain
+from art_snn.evaluation.comparison import Comparison
+from art_snn.evaluation.protocol import check_budgets, evaluate
+from art_snn.evaluation.store import ResultStore
+from art_snn.evaluation.zoo import RECIPES, check_model, trained
+
+
+def run_comparison(
+    dataset: str,
+    models: Sequence[str],
+    eps: Sequence[float],
+    *,
+    samples: int,
+    seed: int,
+    out: str | os.PathLike[str],
+    epochs: int | None = None,
+    device: str = "cpu",
+    command: str = "",
+    verbose: bool = True,
+) -> tuple[Comparison, Path]:
+    """Train the named models, compare them and write the report; finished work in ``out`` is used again.
+
+    :param dataset: name of a data set.
+    :param models: names of models.
+    :param eps: budgets.
+    :param samples: number of test samples.
+    :param seed: seed of everything.
+    :param out: result folder.
+    :param epochs: training epochs; ``None`` takes the data set's recipe.
+    :param device: ``cpu`` or ``cuda``.
+    :param command: the command line, for the report.
+    :param verbose: show progress bars.
+    :return: the comparison and the path of its report.
+    :raises ValueError: for an unknown name, no models, or a bad budget or number of samples.
+    :raises RuntimeError: if the data cannot be had.
+    :raises OSError: if ``out`` cannot be written.
+    """
+    if not models:
+        raise ValueError(explain("no models", "at least one name", "--models ann,snn-direct"))
+    names = list(dict.fromkeys(check_model(name) for name in models))
+    budgets = check_budgets(eps)
+    data = load(dataset)
+    x, y, _ = data.select(samples, seed)
+    store = ResultStore(out)
+    recipe = RECIPES[dataset] if epochs is None else dataclasses.replace(RECIPES[dataset], epochs=epochs)
+    classifiers, training = {}, []
+    for name in names:
+        classifiers[name], record = trained(name, data, recipe, seed, store, device, verbose=verbose)
+        training.append(record)
+    notes = {"command": command, "dataset": dataset}
+    result = evaluate(classifiers, x, y, budgets, seed=seed, out=out, verbose=verbose, notes=notes, training=training)
+    return result, Path(out) / "report.html"

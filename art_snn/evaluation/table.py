@@ -1,0 +1,36 @@
+"""A small table that reads well in a terminal, in Markdown and in a notebook."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Header and rows of text.
+
+    >>> print(Table(["a", "bc"], [["1", "2"]]))
+    | a | bc |
+    |---|----|
+    | 1 | 2  |
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+
+    def __str__(self) -> str:
+        widths = [max(len(row[i]) for row in [self.header, *self.rows]) for i in range(len(self.header))]
+        lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+                 for row in [self.header, *self.rows]]  # fmt: skip
+        rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+        return "\n".join([lines[0], rule, *lines[1:]])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        def line(cells: list[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        return "<table>" + line(self.header, "th") + "".join(line(row, "td") for row in self.rows) + "</table>"
