@@ -1,6 +1,6 @@
 """Spike codes: inputs to spike trains and back to logits.
 
-Everything here needs torch only. Each code is a pure function with a thin class beside it.
+Everything here needs torch only (pictures need matplotlib). Each code is a pure function with a thin class beside it.
 """
 
 from art_snn.coding.base import Decoder, Encoder
@@ -38,12 +38,14 @@ from art_snn.coding.membrane import (
     membrane_mean,
 )
 from art_snn.coding.phase import WeightedPhase, phase
+from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
 from art_snn.coding.population import Population, population
 from art_snn.coding.rank_order import RankOrder, rank_order
 from art_snn.coding.spike_camera import TFI, TFP, SpikeCamera, spike_camera, tfi, tfp
 from art_snn.coding.time_weighted import TimeWeighted, time_weighted
 from art_snn.coding.timing import Timing, spike_bin
+from art_snn.coding.trains import spike_times, van_rossum, victor_purpura
 from art_snn.coding.windows import EarlyBurst, LateBurst, RateSyn, early_burst, late_burst, rate_syn
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "accuracy_over_time",
     "bin_events",
     "burst",
+    "count_histogram",
     "count_loss",
     "decide",
     "decision_time",
@@ -99,6 +102,7 @@ __all__ = [
     "kernel_loss",
     "late_burst",
     "latency",
+    "latency_histogram",
     "latency_loss",
     "logits_over_time",
     "membrane_last",
@@ -111,6 +115,7 @@ __all__ = [
     "psp",
     "quantize",
     "rank_order",
+    "raster",
     "rate_syn",
     "relative_target",
     "s4nn_error",
@@ -118,9 +123,12 @@ __all__ = [
     "spike_bin",
     "spike_camera",
     "spike_count",
+    "spike_times",
     "tet",
     "tfi",
     "tfp",
     "tie_rate",
     "time_weighted",
+    "van_rossum",
+    "victor_purpura",
 ]
