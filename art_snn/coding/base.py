@@ -21,6 +21,9 @@ from art_snn.errors import explain, summary
 Domain = tuple[float, float] | None
 """The interval an encoder accepts, or ``None`` for every finite real number."""
 
+HIDING = ("masked", "none")
+"""Backward choices that hide gradient from an attack; kept to reproduce published numbers."""
+
 _TOLERANCE = 1e-6
 
 
@@ -62,6 +65,9 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
 class _Code(nn.Module):
     """What encoders and decoders share: their constructor arguments can be read back."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def config(self) -> dict[str, Any]:
         """The constructor arguments that rebuild this code; each is also an attribute of the same name."""
         names = inspect.signature(type(self).__init__).parameters
@@ -83,10 +89,10 @@ class Encoder(_Code):
     :param seed: seed of the encoder's own random stream (``None`` is 0); meaningless for deterministic codes.
     """
 
-    is_stochastic: ClassVar[bool] = False
-    is_binary: ClassVar[bool] = True
-    domain: ClassVar[Domain] = (0.0, 1.0)
-    integer_input: ClassVar[bool] = False
+    is_stochastic: bool = False
+    is_binary: bool = True
+    domain: Domain = (0.0, 1.0)
+    integer_input: bool = False
     backwards: ClassVar[tuple[str, ...]] = ("identity",)
 
     def __init__(self, T: int, *, backward: str | None = None, seed: int | None = None) -> None:
@@ -125,7 +131,7 @@ class Encoder(_Code):
     @property
     def obfuscates(self) -> bool:
         """Whether the chosen backward hides gradient from an attack, so that its result cannot be trusted."""
-        return self.backward in ("masked", "none")
+        return self.backward in HIDING
 
     def reseed(self, seed: int | None = None) -> None:
         """Start the random stream anew, from ``seed`` or from the encoder's own seed."""

@@ -43,5 +43,9 @@ class SpikeCount(Decoder):
 
     def decode(self, o: Tensor) -> Tensor:
         """See :func:`spike_count`."""
-        count = spike_count(fire(self.neuron, o))
+        count = spike_count(self.spikes(o))
         return count if self.neuron is None else count + 0.5 * torch.tanh(o.sum(0))
+
+    def spikes(self, o: Tensor) -> Tensor:
+        """Output spikes ``[T, N, K]`` for the body's output."""
+        return fire(self.neuron, o)

@@ -6,6 +6,7 @@ clipped counts) pass unchanged and :math:`\partial s/\partial x` is the identity
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder
@@ -15,11 +16,51 @@ from art_snn.errors import explain, summary
 def event_frames(x: Tensor) -> Tensor:
     """``[N, T, *]`` to ``[T, N, *]``, a view.
 
-    >>> import torch
     >>> event_frames(torch.zeros(2, 5, 3)).shape
     torch.Size([5, 2, 3])
     """
     return x.transpose(0, 1)
+
+
+def bin_events(
+    t: Tensor, x: Tensor, y: Tensor, p: Tensor, T: int, size: tuple[int, int], *, by: str = "time", binary: bool = False
+) -> Tensor:
+    """Raw events to frames ``[T, 2, H, W]``, float32; channel 0 is polarity 0 (off), channel 1 polarity 1 (on).
+
+    :param t: time stamps ``[E]``, any unit, any order.
+    :param x: columns ``[E]``.
+    :param y: rows ``[E]``.
+    :param p: polarities ``[E]``, 0 or 1.
+    :param T: number of frames.
+    :param size: ``(H, W)``.
+    :param by: ``time`` (frames of equal duration; an event at the very end belongs to the last) or ``count`` (of about
+        equal number of events; events of equal time share a frame).
+    :param binary: 1 where anything happened, instead of the number of events.
+    :raises ValueError: for another ``by``, or an event outside the frame.
+
+    >>> zeros = torch.zeros(3, dtype=torch.long)
+    >>> bin_events(torch.tensor([0, 5, 10]), zeros, zeros, zeros, 2, (1, 1))[:, 0].flatten().tolist()
+    [1.0, 2.0]
+    """
+    height, width = size
+    frames = torch.zeros(T, 2, height, width)
+    if t.numel() == 0:
+        return frames
+    index = [part.long() for part in (p, y, x)]
+    if any(bool((part < 0).any() or (part >= most).any()) for part, most in zip(index, (2, *size), strict=True)):
+        fix = f"pass size=(H, W) of the sensor and polarities 0 and 1, got size={size}"
+        raise ValueError(explain("an event outside the frame", "x < W, y < H, p in {0, 1}", fix))
+    if by not in ("time", "count"):
+        raise ValueError(explain(f"by={by!r}", "'time' or 'count'", "by='time'"))
+    if by == "time":
+        place = t.double() - t.min().double()
+        whole = place.max().clamp(min=1e-300)
+    else:
+        place = torch.searchsorted(t.sort().values.contiguous(), t.contiguous()).double()
+        whole = torch.tensor(float(t.numel()), dtype=torch.double)
+    step = torch.floor(place * T / whole).long().clamp_(max=T - 1)
+    frames.index_put_((step, *index), torch.ones(t.numel()), accumulate=True)
+    return (frames > 0).float() if binary else frames
 
 
 class EventFrames(Encoder):
@@ -27,7 +68,6 @@ class EventFrames(Encoder):
 
     :param T: number of time steps that the input must have.
 
-    >>> import torch
     >>> code = EventFrames(T=5)
     >>> x = torch.zeros(2, 5, 3)
     >>> code(x).shape, bool((code.decode(code(x)) == x).all())

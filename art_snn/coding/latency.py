@@ -1,23 +1,26 @@
-r"""Latency (time-to-first-spike) code: one spike per pixel, bright pixels early.
+r"""Latency (time-to-first-spike) code: one spike per pixel, the more salient the earlier.
 
-The spike of a pixel falls into bin :math:`\tau(x)` (see :mod:`art_snn.coding.timing`). Backward choices, with
-:math:`g_t = \partial L/\partial s_t` and :math:`S = T` for ``floor``, :math:`S = T-1` otherwise:
+The spike of a pixel falls into bin :math:`\tau(x)`; :mod:`art_snn.coding.timing` has every published convention and its
+window S. Backward choices, with :math:`g_t = \partial L/\partial s_t`, :math:`g_{-1} = g_T = 0` and the sign of bright
+first (dark first reverses it):
 
 ``shift`` (default)
     the difference of moving the spike by one bin: :math:`\partial L/\partial x \approx \frac S2 (g_{\tau-1} -
-    g_{\tau+1})`, with
-    :math:`g_{-1} = g_T = 0`; where the spike cannot move on, one-sided: :math:`S (g_0 - g_1)` at :math:`\tau = 0`,
-    :math:`S (g_{T-2} - g_{T-1})` at the last bin of ``linear`` and ``log``. A silent pixel (``floor``, :math:`\tau =
-    T`) gets
-    :math:`\frac S2 g_{T-1}`: a brighter pixel would fire there.
+    g_{\tau+1})`; where the spike cannot move on, one-sided: :math:`S (g_0 - g_1)` at :math:`\tau = 0`,
+    :math:`S (g_{\tau-1} - g_\tau)` at the last bin if no silence follows it. A silent pixel of v = 0 gets
+    :math:`\frac S2 g_{last}`: a brighter pixel would fire there; a dropped one the same at the bin where it would
+    appear.
 ``identity``
     :math:`\partial s_t/\partial x := 1`.
 ``soft_latency``
     the slope of a soft spike :math:`\hat s_t = \mathrm{softmax}_t(-(t-\mu)^2/2\sigma^2)`, :math:`\sigma = 0.7`, around
-    :math:`\mu = (T-1)(1-x)`, or :math:`(1-x)T - \tfrac12` with an extra slot for silence (``floor``).
+    :math:`\mu = S(1-v)` (``linear``, ``log``) or :math:`S(1-v) - \tfrac12` (the floors), with an extra slot for silence
+    where v = 0 is silent.
 ``masked``, ``none``
     gradient only where a spike was emitted, or zero everywhere: to reproduce published numbers, never to judge
     robustness.
+
+``edl`` scales each image by its own range; the gradient treats that range as a constant.
 
 Source: Thorpe et al. 2001; SpikingJelly's LatencyEncoder (``linear``, ``log``); estimators derived in the
 documentation.
@@ -30,7 +33,7 @@ from torch import Tensor
 
 from art_snn.coding.base import Encoder
 from art_snn.coding.straight_through import carry_gradient, is_traced
-from art_snn.coding.timing import bin_centre, check_convention, place, spike_bin
+from art_snn.coding.timing import Timing, image_range, place, spike_bin
 
 _SOFT_WIDTH = 0.7
 
@@ -44,35 +47,49 @@ def latency(x: Tensor, T: int, convention: str = "floor") -> Tensor:
     return place(spike_bin(x, T, convention), T, x.dtype)
 
 
-def shift_slope(tau: Tensor, T: int, convention: str, dtype: torch.dtype) -> Tensor:
-    """The slope of the ``shift`` estimator, ``[T, N, *]``."""
-    span = T if convention == "floor" else T - 1
-    slope = (span / 2) * (place(tau - 1, T, dtype) - place(tau + 1, T, dtype))
-    first = span * (place(tau, T, dtype) - place(tau + 1, T, dtype))
-    slope = torch.where(tau == 0, first, slope)
-    if convention != "floor" and T > 1:
-        last = span * (place(tau - 1, T, dtype) - place(tau, T, dtype))
-        slope = torch.where(tau == T - 1, last, slope)
-    return slope
+def shift_slope(tau: Tensor, timing: Timing, dtype: torch.dtype) -> Tensor:
+    r"""The slope :math:`\partial s_t/\partial v` of the ``shift`` estimator, ``[T, N, *]``."""
+    span, window = timing.span, timing.last + 1
+    tau = tau.clamp(max=window)
+    slope = (span / 2) * (place(tau - 1, window, dtype) - place(tau + 1, window, dtype))
+    if window > 1:
+        first = span * (place(tau, window, dtype) - place(tau + 1, window, dtype))
+        slope = torch.where(tau == 0, first, slope)
+        if not timing.zero_is_silent:
+            last = span * (place(tau - 1, window, dtype) - place(tau, window, dtype))
+            slope = torch.where(tau == window - 1, last, slope)
+    elif timing.zero_is_silent:
+        slope = torch.where(tau == 0, span * place(tau, window, dtype), slope)
+    return _padded(slope, timing.T)
 
 
-def soft_slope(x: Tensor, T: int, convention: str, width: float = _SOFT_WIDTH) -> Tensor:
-    """The slope of the ``soft_latency`` kernel, ``[T, N, *]``; for ``log`` the kernel of ``linear`` is used."""
-    floor = convention == "floor"
-    slots = torch.arange(T + 1 if floor else T, device=x.device, dtype=x.dtype).view(-1, *([1] * x.dim()))
-    centre, rate = ((1 - x) * T - 0.5, -float(T)) if floor else ((1 - x) * (T - 1), -float(T - 1))
+def soft_slope(v: Tensor, timing: Timing, width: float = _SOFT_WIDTH) -> Tensor:
+    r"""The slope :math:`\partial \hat s_t/\partial v` of the ``soft_latency`` kernel, ``[T, N, *]``."""
+    span, window = timing.span, timing.last + 1
+    slots = torch.arange(window + timing.zero_is_silent, device=v.device, dtype=v.dtype).view(-1, *([1] * v.dim()))
+    centre = (1 - v) * span - (0.0 if timing.convention in ("linear", "log") else 0.5)
     soft = torch.softmax(-((slots - centre) ** 2) / (2 * width**2), dim=0)
     mean = (slots * soft).sum(0)
-    return (rate * soft * (slots - mean) / width**2)[:T]
+    return _padded((-span * soft * (slots - mean) / width**2)[:window], timing.T)
+
+
+def _padded(slope: Tensor, T: int) -> Tensor:
+    rest = T - slope.shape[0]
+    return slope if rest == 0 else torch.cat([slope, slope.new_zeros((rest, *slope.shape[1:]))])
 
 
 class Latency(Encoder):
-    r"""One spike per pixel, the brighter the earlier.
+    r"""One spike per pixel, the more salient the earlier.
 
     :param T: number of time steps.
-    :param convention: ``floor`` (default; a black pixel is silent), ``linear`` or ``log`` (a black pixel fires last).
+    :param convention: ``floor`` (default), ``linear``, ``log``, ``s4nn``, ``antlr`` or ``edl``; it fixes the rounding,
+        and the defaults of the next two.
+    :param polarity: ``bright_first`` or ``dark_first``.
+    :param zero: whether the least salient pixel (v = 0) is ``silent`` or ``fires`` in the last bin.
+    :param drop_below: pixels darker than this are silent; 0 drops none.
     :param backward: ``shift`` (default), ``identity``, ``soft_latency``, ``masked`` or ``none``; formulas in the
         module's text.
+    :raises ValueError: for an unknown name, or a ``T`` that the convention does not have.
 
     >>> code = Latency(T=4)
     >>> code(torch.tensor([[1.0, 0.6, 0.0]]))[:, 0].tolist()
@@ -84,15 +101,25 @@ class Latency(Encoder):
     backwards = ("shift", "identity", "soft_latency", "masked", "none")
 
     def __init__(
-        self, T: int, convention: str = "floor", *, backward: str | None = None, seed: int | None = None
+        self,
+        T: int,
+        convention: str = "floor",
+        *,
+        polarity: str | None = None,
+        zero: str | None = None,
+        drop_below: float = 0.0,
+        backward: str | None = None,
+        seed: int | None = None,
     ) -> None:
         super().__init__(T, backward=backward, seed=seed)
-        self.convention = check_convention(convention)
+        self.timing = Timing(self.T, convention, polarity, zero, float(drop_below))
+        self.convention, self.polarity, self.zero = convention, polarity, zero
+        self.drop_below = self.timing.drop_below
 
     def encode(self, x: Tensor) -> Tensor:
         """See :func:`latency`."""
         value = x.detach()
-        tau = spike_bin(value, self.T, self.convention)
+        tau = self.timing.bins(value)
         spikes = place(tau, self.T, x.dtype)
         if not is_traced(x):
             return spikes
@@ -100,14 +127,34 @@ class Latency(Encoder):
 
     def _slope(self, value: Tensor, tau: Tensor, spikes: Tensor) -> Tensor | float:
         if self.backward == "shift":
-            return shift_slope(tau, self.T, self.convention, value.dtype)
-        if self.backward == "soft_latency":
-            return soft_slope(value, self.T, self.convention)
-        slopes: dict[str, Tensor | float] = {"identity": 1.0, "masked": spikes, "none": 0.0}
-        return slopes[self.backward]
+            slope = shift_slope(tau, self.timing, value.dtype)
+        elif self.backward == "soft_latency":
+            slope = soft_slope(self.timing.salience(value), self.timing)
+        else:
+            slopes: dict[str, Tensor | float] = {"identity": 1.0, "masked": spikes, "none": 0.0}
+            return slopes[self.backward]
+        return self._per_intensity(self._appearing(value, slope), value)
+
+    def _appearing(self, value: Tensor, slope: Tensor) -> Tensor:
+        """A dropped pixel would appear where a pixel of ``drop_below`` fires."""
+        if self.drop_below == 0:
+            return slope
+        border = self.timing.bins(torch.full_like(value, self.drop_below))
+        sign = -1.0 if self.timing.dark_first else 1.0
+        appearing = sign * (self.timing.span / 2) * place(border, self.T, value.dtype)
+        return torch.where(value < self.drop_below, appearing, slope)
+
+    def _per_intensity(self, slope: Tensor, value: Tensor) -> Tensor:
+        """From the slope in v to the slope in x."""
+        if self.timing.dark_first:
+            slope = -slope
+        if self.convention != "edl":
+            return slope
+        low, high = image_range(value)
+        return slope / torch.where(high > low, high - low, 1.0)
 
     def decode(self, s: Tensor) -> Tensor:
-        """The intensity that the first spike stands for; a silent pixel is 0."""
-        fired = s.any(0)
-        tau = torch.where(fired, s.argmax(0), self.T)
-        return bin_centre(tau, self.T, self.convention).to(s.dtype)
+        """The intensity that the first spike stands for (within its image's range for ``edl``); silence is v = 0."""
+        fired = (s != 0).any(0)
+        tau = torch.where(fired, (s != 0).int().argmax(0), self.T)
+        return self.timing.levels(tau).to(s.dtype)

@@ -14,6 +14,7 @@ Source: Bengio et al. 2013 (straight-through); Athalye et al. 2018 (BPDA).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -67,6 +68,36 @@ def carry_gradient(spikes: Tensor, x: Tensor, slope: Tensor | float = 1.0) -> Te
         return spikes
     fixed = slope.detach() if isinstance(slope, Tensor) else slope
     return _ValueOf.apply(spikes.detach(), (fixed * x).expand(spikes.shape))
+
+
+def carry_path(spikes: Tensor, path: Tensor) -> Tensor:
+    """Return ``spikes`` with the gradient of ``path``, a differentiable tensor of the same shape.
+
+    For codes whose spikes depend on more than one input value, where one slope per spike does not say it all.
+
+    >>> x = torch.tensor([0.3], requires_grad=True)
+    >>> s = carry_path(torch.tensor([1.0]), x**2)
+    >>> s.item(), round(torch.autograd.grad(s.sum(), x)[0].item(), 4)
+    (1.0, 0.6)
+    """
+    return _ValueOf.apply(spikes.detach(), path.expand(spikes.shape))
+
+
+def central_difference(
+    code: Callable[[Tensor], Tensor], x: Tensor, step: float, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    r"""The slope :math:`(s(x+h) - s(x-h))/2h` of a code without derivative, one-sided at the ends of its domain.
+
+    :param code: ``[N, *] -> [T, N, *]``, every value on its own.
+    :param x: ``[N, *]``.
+    :param step: :math:`h`, about the change of intensity that moves one spike.
+    :return: ``[T, N, *]``.
+
+    >>> central_difference(lambda v: (v > 0.5).float()[None], torch.tensor([0.5, 0.0]), 0.25).tolist()
+    [[2.0, 0.0]]
+    """
+    above, below = (x + step).clamp(max=high), (x - step).clamp(min=low)
+    return (code(above) - code(below)) / (above - below)
 
 
 def clamp_straight_through(x: Tensor, low: float, high: float) -> Tensor:

@@ -11,6 +11,7 @@ from art_snn.gradients.pdsg import PDSG
 from art_snn.gradients.rga import RGA
 from art_snn.gradients.scg import SCG
 from art_snn.gradients.spike import SpikeFunction, spike, surrogate
+from art_snn.gradients.tssl_bp import TSSLBP
 from art_snn.gradients.twin import ANNTwin
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PDSG",
     "RGA",
     "SCG",
+    "TSSLBP",
     "ANNTwin",
     "AttackScope",
     "Ensemble",
