@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_report(result: Comparison, folder: Path) -> Path:
-    """Write ``report.html``, ``results.jsonl`` (unless it is there already) and ``figures/``.
+    """Write ``report.html``, ``report.md``, ``results.jsonl`` (unless it is there already) and ``figures/``.
 
     :return: path of the report.
     :raises OSError: if the folder cannot be written.
@@ -30,8 +30,35 @@ def write_report(result: Comparison, folder: Path) -> Path:
     for name, figure in figures.items():
         write_whole(folder / "figures" / f"{name}.svg", svg(figure))
         write_whole(folder / "figures" / f"{name}.png", png(figure))
+    write_whole(folder / "report.md", markdown(result))
     page = _page(result, {name: svg(figure) for name, figure in figures.items()})
     return write_whole(folder / "report.html", page)
+
+
+def markdown(result: Comparison) -> str:
+    """Command, verdict, table and raised flags as Markdown."""
+    run: dict[str, Any] = next((r for r in result.records if r["kind"] == "run"), {})
+    versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+    flags = [f"* {flag.id} {model}: {flag.text}" for model in result.models for flag in result.raised(model)]
+    return "\n".join(
+        [
+            "# Adversarial robustness, side by side",
+            "",
+            f"Made by `{run.get('command') or 'art_snn.compare(...)'}`:",
+            f"{run.get('samples')} samples, seed {run.get('seed')}; {versions}.",
+            "",
+            f"Threat model: {run.get('threat_model')}.",
+            "",
+            *(f"* {line}" for line in result.verdict()),
+            "",
+            "Accuracy in percent. Worst case: per sample over all attacks of at most that budget, with its 95 % interval.",
+            "",
+            str(result.table()),
+            "",
+            *(["Raised flags:", "", *flags] if flags else ["No flag was raised."]),
+            "",
+        ]
+    )
 
 
 def _figures(result: Comparison) -> dict[str, Figure]:
