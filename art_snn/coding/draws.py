@@ -95,13 +95,14 @@ def _mixed(*parts: int) -> int:
 
 @contextmanager
 def keyed_draws(net: nn.Module, keys: Sequence[int]) -> Iterator[None]:
-    """Inside, every stream that ``net`` owns draws by key: see :meth:`SeededDraws.keyed`.
+    """Inside, every stream that ``net`` owns (an attribute with a method ``keyed``) draws by key.
+
+    See :meth:`SeededDraws.keyed`.
 
     :param keys: one number per sample of the batches that follow.
     :raises ValueError: at the draw, if a batch has another size.
 
     >>> from art_snn.coding import Poisson
-    >>> from art_snn.coding.draws import keyed_draws
     >>> code, x = Poisson(T=4), torch.full((2, 3), 0.5)
     >>> with keyed_draws(code, [7, 8]):
     ...     both = code(x)
@@ -110,7 +111,7 @@ def keyed_draws(net: nn.Module, keys: Sequence[int]) -> Iterator[None]:
     >>> bool((both[:, 1:] == alone).all())
     True
     """
-    streams = {id(value): value for m in net.modules() for value in vars(m).values() if isinstance(value, SeededDraws)}
+    streams = {id(value): value for m in net.modules() for value in vars(m).values() if hasattr(type(value), "keyed")}
     with ExitStack() as stack:
         for stream in streams.values():
             stack.enter_context(stream.keyed(keys))
