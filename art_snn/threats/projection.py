@@ -64,7 +64,8 @@ def l1(delta: Tensor, eps: float, below: Tensor, above: Tensor) -> Tensor:
 def _threshold(size: Tensor, room: Tensor, eps: float) -> Tensor:
     r"""Smallest :math:`\mu \ge 0` with :math:`f(\mu) \le \epsilon`, ``[N, 1]``.
 
-    :math:`f(\mu) = \sum_i \mathrm{clip}(a_i - \mu, 0, b_i)` falls with slope -1 per entry between its break points :math:`a_i - b_i \ge 0` and :math:`a_i`.
+    :math:`f(\mu) = \sum_i \mathrm{clip}(a_i - \mu, 0, b_i)` falls
+    with slope -1 per entry between its break points :math:`a_i - b_i \ge 0` and :math:`a_i`.
     """
     breaks, order = torch.cat([size - room, size], 1).sort(1)
     change = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1).gather(1, order)
