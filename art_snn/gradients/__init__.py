@@ -1,6 +1,15 @@
 """How a gradient crosses a spike: policies that change the backward pass and never the forward."""
 
-from art_snn.gradients.base import GradientPolicy
-from art_snn.gradients.surrogate import Surrogate
+from art_snn.gradients.base import AttackScope, GradientPolicy
+from art_snn.gradients.bptt import StraightThrough, Surrogate
+from art_snn.gradients.spike import SpikeFunction, spike, surrogate
 
-__all__ = ["GradientPolicy", "Surrogate"]
+__all__ = [
+    "AttackScope",
+    "GradientPolicy",
+    "SpikeFunction",
+    "StraightThrough",
+    "Surrogate",
+    "spike",
+    "surrogate",
+]

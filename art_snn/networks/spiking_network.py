@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from art_snn.coding.straight_through import clamp_straight_through
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
+from art_snn.networks.replay import replayed
 from art_snn.spiking import reset_state, surrogates_kept
 
 _SHAPE_WORDS = re.compile(r"shape|size|dimension|channel|dims|out of range|expected \d", re.IGNORECASE)
@@ -80,6 +81,7 @@ class SpikingNetwork(nn.Module):
         self.eot = eot
         self.votes = votes
         self.recipe: dict[str, Any] | None = None
+        self.policies: list[GradientPolicy] = []
         for name, reason in step_mode_mismatches(body).items():
             warnings.warn(f"neuron {name!r}: {reason}", StepModeWarning, stacklevel=2)
 
@@ -114,10 +116,22 @@ class SpikingNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
+        policy = self._policy()
+        return self.run(x) if policy is None else policy.conduct(self, x)
+
+    def run(self, x: Tensor, policy: GradientPolicy | None = None) -> Tensor:
+        """:meth:`forward` with ``policy`` steering each draw; policies call it, other callers use :meth:`gradient`."""
         draws = self._draws(x)
         if draws == 1:
-            return self._run(x)
-        return torch.stack([self._run(x) for _ in range(draws)]).mean(0)
+            return self._run(x, policy)
+        return torch.stack([self._run(x, policy, draw) for draw in range(draws)]).mean(0)
+
+    def replay(self) -> AbstractContextManager[None]:
+        """Inside, runs draw the random numbers that the next run would draw, and use none of them up.
+
+        Buffers that a run in training mode changes (batch norm statistics) are restored as well.
+        """
+        return replayed(self)
 
     def encode(self, x: Tensor) -> Tensor:
         """The spike train ``[T, N, *]`` that the body sees."""
@@ -128,7 +142,7 @@ class SpikingNetwork(nn.Module):
 
     def simulate(self, s: Tensor) -> Tensor:
         """Output of the body, ``[T, N, K]``, for a spike train ``[T, N, *]``, from a clean state and leaving one."""
-        with self._fresh_state():
+        with self._fresh_state(), self._steered(self._policy()):
             return self._steps(s)
 
     @contextmanager
@@ -151,13 +165,21 @@ class SpikingNetwork(nn.Module):
     def at_spikes(self) -> SpikingNetwork:
         """The same network seen after its encoder: its input is the spike train, batch first ``[N, T, *]``.
 
-        Body and decoder are shared, not copied.
+        Body, decoder and gradient policies are shared, not copied.
         """
         edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
+        edge.policies = self.policies
         return edge.train(self.training)
 
-    def _run(self, x: Tensor) -> Tensor:
-        with self._fresh_state():
+    def _policy(self) -> GradientPolicy | None:
+        """The policy that steers now: the innermost one, and none where no gradient is taken."""
+        return self.policies[-1] if self.policies and torch.is_grad_enabled() else None
+
+    def _steered(self, policy: GradientPolicy | None, draw: int = 0) -> AbstractContextManager[None]:
+        return nullcontext() if policy is None else policy.steer(self, draw)
+
+    def _run(self, x: Tensor, policy: GradientPolicy | None = None, draw: int = 0) -> Tensor:
+        with self._fresh_state(), self._steered(policy, draw):
             logits: Tensor = self.decoder(self._steps(self.encode(x)))
             return logits
 

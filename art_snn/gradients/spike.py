@@ -1,0 +1,110 @@
+r"""A spike with a slope of one's choice: :math:`s = H(v)` forward, :math:`g = h(v)\,\delta` backward.
+
+:math:`H(0) = 1`: equality fires, as in SpikingJelly 2. The function is transparent to ``torch.func`` (grad, vjp, jvp,
+vmap, jacrev) and to double backward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from art_snn.errors import explain
+from art_snn.gradients.families import FAMILIES
+
+
+class _Spike(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, slope: Callable[..., Tensor], *constants: Tensor) -> Tensor:  # noqa: ARG004
+        return (v >= 0).to(v.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        v, ctx.slope, *constants = inputs
+        ctx.save_for_backward(v, *constants)
+        ctx.save_for_forward(v, *constants)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        v, *constants = ctx.saved_tensors
+        return grad * ctx.slope(v, *constants), None, *(None for _ in constants)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+        v, *constants = ctx.saved_tensors
+        return tangent * ctx.slope(v, *constants)
+
+
+def spike(v: Tensor, slope: Callable[..., Tensor], *constants: Tensor) -> Tensor:
+    """Fire where ``v >= 0``; backward multiplies by ``slope(v, *constants)``.
+
+    :param v: membrane above threshold, any shape.
+    :param slope: differentiable in ``v`` for double backward; no gradient flows into the constants.
+    :param constants: tensors that the slope needs, broadcastable to ``v``.
+
+    >>> v = torch.tensor([-1.0, 0.0], requires_grad=True)
+    >>> s = spike(v, lambda v: 1 / (1 + v.abs()))
+    >>> s.tolist(), torch.autograd.grad(s.sum(), v)[0].tolist()
+    ([0.0, 1.0], [0.5, 1.0])
+    """
+    fired: Tensor = _Spike.apply(v, slope, *constants)
+    return fired
+
+
+class SpikeFunction(nn.Module):
+    """A surrogate of our own: a module without parameters that fires with the slope of one family.
+
+    Made by :func:`surrogate`. It takes the place of any SpikingJelly surrogate, in a neuron's constructor as well.
+
+    :param family: a name of table :data:`~art_snn.gradients.families.FAMILIES`.
+    :param alpha: its sharpness.
+    """
+
+    spiking = True
+
+    def __init__(self, family: str, alpha: float) -> None:
+        super().__init__()
+        self.family = family
+        self.alpha = alpha
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Spikes of ``v = u - theta``."""
+        return spike(v, self.slope)
+
+    def slope(self, v: Tensor) -> Tensor:
+        """:math:`h(v)`."""
+        return FAMILIES[self.family].slope(v, self.alpha)
+
+    def __repr__(self) -> str:
+        return f"surrogate({self.family!r}, {self.alpha})"
+
+
+def surrogate(family: str, sharpness: float | None = None) -> SpikeFunction:
+    r"""A surrogate by name.
+
+    :param family: ``atan``, ``triangle``, ``rect``, ``sigmoid``, ``erf``, ``exponential``, ``soft_sign``,
+        ``q_pseudo_spike``, ``super_spike``, ``fast_sigmoid``, ``log_abs``, ``leaky_rect``, ``s2nn`` or ``identity``;
+        formulas in :mod:`art_snn.gradients.families`.
+    :param sharpness: :math:`\alpha`, in SpikingJelly's convention; the family's usual one by default.
+    :raises ValueError: for an unknown name, or a sharpness out of range.
+
+    >>> surrogate("atan", 4.0)
+    surrogate('atan', 4.0)
+    >>> surrogate("triangle").slope(torch.tensor([0.0, 0.25, -2.0])).tolist()
+    [1.0, 0.75, 0.0]
+    """
+    if family not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise ValueError(explain(f"surrogate {family!r}", f"one of {known}", "surrogate('atan', 4.0)"))
+    kind = FAMILIES[family]
+    alpha = kind.alpha if sharpness is None else float(sharpness)
+    if not (alpha > kind.lowest and math.isfinite(alpha)):
+        fix = f"surrogate({family!r}, {kind.alpha})"
+        raise ValueError(explain(f"sharpness {sharpness!r} for {family}", f"a number above {kind.lowest:g}", fix))
+    return SpikeFunction(family, alpha)
