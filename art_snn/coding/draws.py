@@ -78,10 +78,12 @@ class SeededDraws:
             self._keys, self._calls = before
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"seed": self.seed, "states": {key: gen.get_state() for key, gen in self._generators.items()}}
+        states = {key: gen.get_state() for key, gen in self._generators.items()}
+        return {"seed": self.seed, "states": states, "keys": self._keys, "calls": self._calls}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["seed"])  # type: ignore[misc]
+        self._keys, self._calls = state["keys"], state["calls"]
         for key, value in state["states"].items():
             if torch.device(key).type == "cpu" or torch.cuda.is_available():
                 self.generator(torch.device(key)).set_state(value)

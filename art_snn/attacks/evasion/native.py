@@ -31,7 +31,7 @@ from art_snn.attacks.evasion.record import AttackRun, Ledger
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Seen, Victim
 from art_snn.errors import explain
-from art_snn.gradients.base import GradientPolicy
+from art_snn.gradients.base import AttackScope, GradientPolicy
 from art_snn.threats import PixelBudget, pixel_budget
 
 logger = logging.getLogger(__name__)
@@ -148,8 +148,8 @@ class NativeAttack(EvasionAttack):
         for restart in tqdm(range(runs), desc=type(self).__name__, disable=not self.verbose):
             for rows in ledger.open().split(self.batch_size):
                 problem = self._problem(victim, whole.select(rows), restart)
-                with victim.scope(problem.ids):
-                    self._run(victim, problem, ledger, restart, starts)
+                with victim.scope(rows.tolist()) as scope:
+                    self._run(victim, problem, ledger, restart, starts, scope)
                 self._confirm(victim, whole.select(rows), ledger, restart)
             ledger.close_restart()
 
@@ -165,14 +165,16 @@ class NativeAttack(EvasionAttack):
             target = ranked[:, restart % self._targets_per_start()]
         return Problem(problem.x, problem.y, target, problem.rows, problem.mask, problem.ids, seeds, problem.threat)
 
-    def _run(self, victim: Victim, problem: Problem, ledger: Ledger, restart: int, starts: Any) -> None:
+    def _run(
+        self, victim: Victim, problem: Problem, ledger: Ledger, restart: int, starts: Any, scope: AttackScope
+    ) -> None:
         search = self._search(problem)
         start = search.first() if starts is None else torch.as_tensor(starts, device=problem.x.device)[problem.rows]
         point = search.problem.project(start.to(problem.x))
         queries = self._queries()
         for step in range(queries):
             gradient = search.wants_gradient and step + 1 < queries
-            seen = self._see(victim, search.problem, point, ledger, step, gradient)
+            seen = self._see(victim, search.problem, point, ledger, step, scope if gradient else None)
             rows = search.problem.rows
             hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic)
             ledger.note(rows, point, seen.loss, hit, restart, step)
@@ -181,16 +183,22 @@ class NativeAttack(EvasionAttack):
                 if len(left) == 0:
                     return
                 search.keep(left)
+                scope.batch(search.problem.rows.tolist())
                 point, seen = point[left], seen.select(left)
             if step + 1 < queries:
                 point = search.problem.project(search.next(point, seen))
 
-    def _see(self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, gradient: bool) -> Seen:
-        seen = victim.query(point, lambda z: self._loss(z, problem), problem.ids, step, gradient=gradient)
-        ledger.forwards[problem.rows] += victim.eot
+    def _see(
+        self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
+    ) -> Seen:
+        """One query, with gradient if there is a scope; a sample without gradient gets random signs."""
+        wanted = scope is not None
+        seen = victim.query(point, lambda z: self._loss(z, problem), problem.ids, step, gradient=wanted, scope=scope)
         if seen.grad is None:
+            ledger.forwards[problem.rows] += victim.eot
             return seen
-        ledger.backwards[problem.rows] += victim.eot
+        ledger.forwards[problem.rows] += victim.costs[0]
+        ledger.backwards[problem.rows] += victim.costs[1]
         grad = seen.grad if problem.mask is None else torch.where(problem.mask != 0, seen.grad, 0.0)
         flat = (grad == 0).flatten(1).all(1)
         if bool(flat.any()):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from art_snn.attacks.evasion.draws import key
 from art_snn.coding.draws import keyed_draws
 from art_snn.errors import explain
-from art_snn.gradients.base import GradientPolicy
+from art_snn.gradients.base import AttackScope, GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
 
 MIN_DRAWS = 10
@@ -114,17 +114,40 @@ class Victim:
             if isinstance(self.model, SpikingNetwork):
                 self.model.eot = int(eot or 1)
 
-    def query(self, x: Tensor, objective: Objective, ids: Sequence[int], step: int, *, gradient: bool) -> Seen:
+    @property
+    def costs(self) -> tuple[int, int]:
+        """Forward and backward passes of one query with gradient."""
+        return self.eot * (2 if self._bends else 1), self.eot
+
+    @property
+    def _bends(self) -> bool:
+        return self.policy is not None and self.policy.modifies_forward
+
+    def query(
+        self, x: Tensor, objective: Objective, ids: Sequence[int], step: int, *, gradient: bool,
+        scope: AttackScope | None = None,
+    ) -> Seen:  # fmt: skip
         """One look at the model: mean loss over the draws, its gradient, and the mean logits.
+
+        Loss and logits are those of the model as it is, also under a policy whose gradients come from another forward.
 
         :param x: points ``[n, *]``.
         :param objective: logits to the value to maximize.
         :param ids: key of each sample.
         :param step: number of this query; each has draws of its own.
         :param gradient: whether the gradient is needed.
+        :param scope: state of the policy, which moves with the first draw only.
         :raises ValueError: if loss or gradient is not a number.
         """
-        draws = [self._look(x, objective, self._keys(ids, _SEARCH, step, i), gradient) for i in range(self.eot)]
+        draws = []
+        for i in range(self.eot):
+            keys = self._keys(ids, _SEARCH, step, i)
+            with nullcontext() if scope is None or i == 0 else scope.frozen():
+                seen = self._look(x, objective, keys, gradient)
+            if gradient and self._bends:
+                hard = self._look(x, objective, keys, gradient=False)
+                seen = Seen(hard.loss, seen.grad, hard.logits)
+            draws.append(seen)
         loss, logits = _mean([d.loss for d in draws]), _mean([d.logits for d in draws])
         grads = [d.grad for d in draws if d.grad is not None]
         grad = _mean(grads) if grads else None
@@ -132,7 +155,8 @@ class Victim:
         return Seen(loss, grad, logits)
 
     def _look(self, x: Tensor, objective: Objective, keys: list[int], gradient: bool) -> Seen:
-        policy = nullcontext() if self.policy is None or not gradient else self.policy.applied(self.model)
+        steered = gradient and self.policy is not None
+        policy = self.policy.applied(self.model) if steered else nullcontext()  # type: ignore[union-attr, arg-type]
         with self._drawing(keys), policy, torch.set_grad_enabled(gradient):
             point = x.detach().requires_grad_(gradient)
             logits = self._logits(point)
@@ -157,9 +181,9 @@ class Victim:
         with torch.no_grad(), self._drawing(self._keys(ids, _SEARCH, -1, 0)):
             return self._logits(x).detach()
 
-    def scope(self, ids: Sequence[int]) -> AbstractContextManager[None]:
-        """State of a stateful policy, bound to these samples."""
-        return nullcontext() if self.policy is None else self.policy.attack_scope(ids)
+    def scope(self, rows: Sequence[int]) -> AbstractContextManager[AttackScope]:
+        """State of a stateful policy, bound to these samples, which need distinct numbers."""
+        return nullcontext(AttackScope()) if self.policy is None else self.policy.attack_scope(rows)
 
     def _logits(self, x: Tensor) -> Tensor:
         inputs, _ = self.estimator._apply_preprocessing(x, y=None, fit=False, no_grad=not x.requires_grad)
