@@ -104,6 +104,10 @@ class NativeAttack(EvasionAttack):
     def _search(self, problem: Problem) -> Search:
         """A fresh run on a batch."""
 
+    def _victim(self) -> Victim:
+        """The model under attack, with the policy that steers its gradients."""
+        return Victim(self.estimator, self.policy, self.eot, self.votes, self.seed)
+
     def _queries(self) -> int:
         """Points visited by one run; the start is one of them."""
         return int(self.max_iter) + 1
@@ -119,7 +123,7 @@ class NativeAttack(EvasionAttack):
         :raises ValueError: for unusable samples, labels or mask.
         :raises RuntimeError: if a point left the budget, which would be an error of the attack.
         """
-        victim = Victim(self.estimator, self.policy, self.eot, self.votes, self.seed)
+        victim = self._victim()
         clean = torch.as_tensor(np.asarray(x, dtype=ART_NUMPY_DTYPE), device=victim.device)
         ids = draws.sample_ids(clean)
         mask = masked(kwargs.get("mask"), clean)
@@ -187,6 +191,8 @@ class NativeAttack(EvasionAttack):
                 point, seen = point[left], seen.select(left)
             if step + 1 < queries:
                 point = search.problem.project(search.next(point, seen))
+                ledger.forwards[search.problem.rows] += search.extra[0]
+                ledger.backwards[search.problem.rows] += search.extra[1]
 
     def _see(
         self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None

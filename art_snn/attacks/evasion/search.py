@@ -100,6 +100,8 @@ class Search(ABC):
     """Base class. Subclasses hold tensors of ``[n, ...]`` as attributes and implement :meth:`next`."""
 
     wants_gradient = True
+    extra: tuple[int, int] = (0, 0)
+    """Forward and backward passes that :meth:`next` takes by itself."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

@@ -43,8 +43,12 @@ class SNNAutoPGD(NativeAttack):
     """
 
     def _search(self, problem: Problem) -> Search:
-        kind = _SparseAscent if problem.threat.norm == 1 else _Ascent
-        return kind(problem, int(self.max_iter))
+        return ascent(problem, int(self.max_iter))
+
+
+def ascent(problem: Problem, steps: int) -> Search:
+    """The optimizer for the norm of the problem."""
+    return _SparseAscent(problem, steps) if problem.threat.norm == 1 else _Ascent(problem, steps)
 
 
 class CheckPoints:
