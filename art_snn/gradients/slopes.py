@@ -60,7 +60,7 @@ class Train:
         self.current = total if first else self.current + total
         self.fired = fired if first else self.fired + fired
 
-    def mean_current(self) -> Tensor:
+    def mean_charge(self) -> Tensor:
         r""":math:`c \bar I`, the mean charge of one step."""
         return self.charge.gain * self.current / self.steps
 
