@@ -36,7 +36,7 @@ class PixelBudget(ABC):
             raise ValueError(explain(f"eps={eps}", "a radius of 0 or more", f"{type(self).__name__}(8/255)"))
         self.eps = float(eps)
         self.clip_values = clip_values
-        low, high = self._range(torch.zeros(1))
+        low, high = self.bounds(torch.zeros(1))
         if not bool((low <= high).all()):
             fix = f"{type(self).__name__}(eps, clip_values=(0.0, 1.0))"
             raise ValueError(explain(f"clip_values={clip_values}", "(low, high) with low <= high", fix))
@@ -63,7 +63,7 @@ class PixelBudget(ABC):
         :raises ValueError: if the shapes differ.
         """
         clean, point = _pair(x, x_adv)
-        low, high = self._range(clean)
+        low, high = self.bounds(clean)
         width = high - low
         slack = TOLERANCE * torch.where(torch.isfinite(width), width, torch.ones_like(width))
         legal = torch.isfinite(point) & (point >= low - slack) & (point <= high + slack)
@@ -76,13 +76,15 @@ class PixelBudget(ABC):
         :raises ValueError: if the shapes differ.
         """
         clean, point = _pair(x, x_adv)
-        low, high = self._range(clean)
+        low, high = self.bounds(clean)
         below, above = (clean - low).flatten(1), (high - clean).flatten(1)
         delta = self.shrink((point - clean).flatten(1), below.expand_as(clean.flatten(1)), above)
         moved = clean + delta.view_as(clean)
         return _like(x, _cast_towards(clean, moved, torch.as_tensor(x).dtype))
 
-    def _range(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+    def bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Smallest and largest legal values, in the shape of ``clean`` and in float64."""
+        clean = clean.double()
         if self.clip_values is None:
             return torch.full_like(clean, -math.inf), torch.full_like(clean, math.inf)
         bounds = (torch.as_tensor(value, dtype=clean.dtype, device=clean.device) for value in self.clip_values)

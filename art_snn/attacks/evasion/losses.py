@@ -63,17 +63,25 @@ def dlr(z: Tensor, y: Tensor) -> Tensor:
     return _divided(margin(z, y), top[:, 0] - top[:, 2], top[:, 0])
 
 
+def difference(z: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """Logit of ``target`` minus that of ``y``: above 0 where ``target`` wins over ``y``.
+
+    >>> difference(torch.tensor([[3.0, 1.0]]), torch.tensor([0]), torch.tensor([1])).item()
+    -2.0
+    """
+    return z.gather(1, target[:, None])[:, 0] - z.gather(1, y[:, None])[:, 0]
+
+
 def dlr_targeted(z: Tensor, y: Tensor, target: Tensor) -> Tensor:
     """Logit of ``target`` minus that of ``y``, scaled by the spread of the largest; unscaled below four classes.
 
     >>> dlr_targeted(torch.tensor([[3.0, 1.0]]), torch.tensor([0]), torch.tensor([1])).item()
     -2.0
     """
-    difference = z.gather(1, target[:, None])[:, 0] - z.gather(1, y[:, None])[:, 0]
     if z.shape[1] < 4:
-        return difference
+        return difference(z, y, target)
     top = z.topk(4, dim=1).values
-    return _divided(difference, top[:, 0] - (top[:, 2] + top[:, 3]) / 2, top[:, 0])
+    return _divided(difference(z, y, target), top[:, 0] - (top[:, 2] + top[:, 3]) / 2, top[:, 0])
 
 
 def _divided(value: Tensor, gap: Tensor, largest: Tensor) -> Tensor:
@@ -83,6 +91,9 @@ def _divided(value: Tensor, gap: Tensor, largest: Tensor) -> Tensor:
 
 LOSSES: dict[str, Loss] = {"ce": ce, "margin": margin, "dlr": dlr}
 """Untargeted losses by name."""
+
+WITH_TARGET = {"dlr_targeted": dlr_targeted, "difference": difference}
+"""Losses towards a class of their own choice, by name."""
 
 
 def towards(loss: str, z: Tensor, target: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ from art_snn.threats import PixelBudget, pixel_budget
 
 logger = logging.getLogger(__name__)
 
-_SIGNS, _TARGETED_RESTARTS = 977, "dlr_targeted"
+_SIGNS = 977
+_WITH_TARGETS = ("dlr_targeted", "difference")
 
 
 class NativeAttack(EvasionAttack):
@@ -145,17 +146,21 @@ class NativeAttack(EvasionAttack):
         return torch.cat([victim.decide(x[piece], [ids[i] for i in piece.tolist()], salt) for piece in pieces])
 
     def _attack(self, victim: Victim, whole: Problem, ledger: Ledger, starts: Any) -> None:
-        runs = self.nb_random_init * (self._targets_per_start() if self.loss_type == _TARGETED_RESTARTS else 1)
+        runs = self.nb_random_init * (self._targets_per_start() if self.loss_type in _WITH_TARGETS else 1)
         if self.threat.eps == 0:
             ledger.close_restart()
             return
         for restart in tqdm(range(runs), desc=type(self).__name__, disable=not self.verbose):
-            for rows in ledger.open().split(self.batch_size):
+            for rows in self._open(ledger).split(self.batch_size):
                 problem = self._problem(victim, whole.select(rows), restart)
                 with victim.scope(rows.tolist()) as scope:
                     self._run(victim, problem, ledger, restart, starts, scope)
                 self._confirm(victim, whole.select(rows), ledger, restart)
             ledger.close_restart()
+
+    def _open(self, ledger: Ledger) -> Tensor:
+        """Rows that the next run takes on."""
+        return ledger.open()
 
     def _targets_per_start(self) -> int:
         return min(int(self.nb_targets), int(self.estimator.nb_classes) - 1)
@@ -163,7 +168,7 @@ class NativeAttack(EvasionAttack):
     def _problem(self, victim: Victim, problem: Problem, restart: int) -> Problem:
         seeds = [draws.key(self.seed, restart, one) for one in problem.ids]
         target = problem.y
-        if self.loss_type == _TARGETED_RESTARTS:
+        if self.loss_type in _WITH_TARGETS:
             own = torch.nn.functional.one_hot(problem.y, self.estimator.nb_classes).bool()
             ranked = victim.logits(problem.x, problem.ids).masked_fill(own, -torch.inf).argsort(1, descending=True)
             target = ranked[:, restart % self._targets_per_start()]
@@ -215,8 +220,8 @@ class NativeAttack(EvasionAttack):
 
     def _loss(self, z: Tensor, problem: Problem) -> Tensor:
         """What the attack maximizes."""
-        if self.loss_type == _TARGETED_RESTARTS:
-            return losses.dlr_targeted(z, problem.y, problem.target)
+        if self.loss_type in _WITH_TARGETS:
+            return losses.WITH_TARGET[self.loss_type](z, problem.y, problem.target)
         if self.targeted:
             return losses.towards(self.loss_type, z, problem.y)
         return losses.LOSSES[self.loss_type](z, problem.y)

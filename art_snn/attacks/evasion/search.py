@@ -50,6 +50,10 @@ class Problem:
                 changes[entry.name] = [value[i] for i in chosen]
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def within(self, threat: PixelBudget) -> Problem:
+        """The same under another threat model."""
+        return replace(self, threat=threat)
+
     def project(self, point: Tensor) -> Tensor:
         """The nearest legal point that differs from the clean sample only where the mask allows."""
         if self.mask is not None:

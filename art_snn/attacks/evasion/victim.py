@@ -117,7 +117,8 @@ class Victim:
     @property
     def costs(self) -> tuple[int, int]:
         """Forward and backward passes of one query with gradient."""
-        return self.eot * (2 if self._bends else 1), self.eot
+        passes = self.eot * len(getattr(self.policy, "members", [None]))
+        return passes + (self.eot if self._bends else 0), passes
 
     @property
     def _bends(self) -> bool:
