@@ -1,7 +1,7 @@
 """Evasion attacks on torch tensors: ART's interface, any PyTorch classifier, gradients under a policy."""
 
 from art_snn.attacks.evasion.fab import FAB
-from art_snn.attacks.evasion.ladder import LadderRow, SuiteRun
+from art_snn.attacks.evasion.ladder import PRESETS, LadderRow, Preset, SuiteRun
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.random_corners import RandomCorners
 from art_snn.attacks.evasion.record import AttackRun
@@ -13,9 +13,11 @@ from art_snn.attacks.evasion.transfer import Transfer
 
 __all__ = [
     "FAB",
+    "PRESETS",
     "AttackRun",
     "LadderRow",
     "NativeAttack",
+    "Preset",
     "RandomCorners",
     "SNNAutoAttack",
     "SNNAutoPGD",

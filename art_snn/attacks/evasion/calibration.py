@@ -25,6 +25,7 @@ from art_snn.errors import explain
 DRAWS = (1, 2, 5, 10, 20)
 """Numbers of draws per gradient that are tried."""
 
+_PER_FAMILY = 2
 _SAME = 0.95
 _SAMPLES = 32
 
@@ -59,6 +60,20 @@ def rank(grid: Sequence[Candidate], trial: Trial, model: Any, x: Any, y: Any) ->
     return sorted([*ranked, *_ranked(beyond, trial, model, x, y)], key=_order)
 
 
+def final_round(ranked: Sequence[Ranked], places: int, trial: Trial, model: Any, x: Any, y: Any) -> list[Ranked]:
+    """The best candidates again, at the length of the evaluation: at most two of a family, the rest as they were.
+
+    Short runs favor flat surrogates, whose gradients reach far from the start; sharp ones win in the long run.
+    """
+    chosen: list[Ranked] = []
+    for one in ranked:
+        same = sum(other.candidate.family == one.candidate.family for other in chosen)
+        if same < _PER_FAMILY and len(chosen) < places:
+            chosen.append(one)
+    again = _ranked([one.candidate for one in chosen], trial, model, x, y)
+    return [*again, *(one for one in ranked if one not in chosen)]
+
+
 def _ranked(candidates: Iterable[Candidate], trial: Trial, model: Any, x: Any, y: Any) -> list[Ranked]:
     found = []
     for candidate in candidates:
@@ -67,11 +82,10 @@ def _ranked(candidates: Iterable[Candidate], trial: Trial, model: Any, x: Any, y
         attack = trial(candidate)
         with code_backward(model, candidate.backward):
             attack.generate(x, y)
-        run = attack.last_run
-        if run is not None:
-            loss = run.best_loss[np.isfinite(run.best_loss)]
-            mean = float(loss.mean()) if len(loss) else 0.0
-            found.append(Ranked(candidate, run.summary["robust_accuracy"], mean))
+        run = attack.record
+        loss = run.best_loss[np.isfinite(run.best_loss)]
+        mean = float(loss.mean()) if len(loss) else 0.0
+        found.append(Ranked(candidate, run.summary["robust_accuracy"], mean))
     return sorted(found, key=_order)
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -101,6 +99,16 @@ class NativeAttack(EvasionAttack):
         """The threat model: norm, radius and range."""
         return pixel_budget(self.norm, self.eps, self.estimator.clip_values)
 
+    @property
+    def record(self) -> AttackRun:
+        """The record of the last ``generate``.
+
+        :raises RuntimeError: before the first one.
+        """
+        if self.last_run is None:
+            raise RuntimeError(explain("an attack that has not run", "a call of generate first", "generate(x, y)"))
+        return self.last_run
+
     @abstractmethod
     def _search(self, problem: Problem) -> Search:
         """A fresh run on a batch."""
@@ -119,7 +127,8 @@ class NativeAttack(EvasionAttack):
         :param x: clean samples ``[N, *]``; not modified.
         :param y: index or one-hot labels; ``None`` takes the model's own predictions (not for targeted attacks).
         :param kwargs: ``mask``: 1 where a value may change, of the shape of ``x`` or of one sample. ``starts``: points
-            ``[N, *]`` that every run begins with instead of a random start.
+            ``[N, *]`` that every run begins with instead of a random start. ``first_restart``: number of the first
+            restart, one for all or one per sample, so that restarts can be repeated alone or run side by side.
         :return: float32 array of the shape of ``x``; samples that were wrong to begin with come back unchanged.
         :raises ValueError: for unusable samples, labels or mask.
         :raises RuntimeError: if a point left the budget, which would be an error of the attack.
@@ -134,8 +143,9 @@ class NativeAttack(EvasionAttack):
             wrong = (predicted == labels) if self.targeted else (predicted != labels)
             ledger = Ledger(clean.clone(), wrong, victim.is_stochastic)
             ledger.forwards += victim.votes
-            whole = Problem(clean, labels, labels, torch.arange(len(clean), device=clean.device), mask, ids, ids,
-                            self.threat)  # fmt: skip
+            rows = torch.arange(len(clean), device=clean.device)
+            offsets = np.broadcast_to(kwargs.get("first_restart", 0), (len(clean),)).tolist()
+            whole = Problem(clean, labels, labels, rows, mask, ids, offsets, self.threat)
             self._attack(victim, whole, ledger, kwargs.get("starts"))
         usage = self._verified(clean, ledger.best)
         self.last_run = ledger.report(usage, repr(self.threat), None if self.policy is None else repr(self.policy))
@@ -166,7 +176,7 @@ class NativeAttack(EvasionAttack):
         return min(int(self.nb_targets), int(self.estimator.nb_classes) - 1)
 
     def _problem(self, victim: Victim, problem: Problem, restart: int) -> Problem:
-        seeds = [draws.key(self.seed, restart, one) for one in problem.ids]
+        seeds = [draws.key(self.seed, r + restart, one) for r, one in zip(problem.seeds, problem.ids, strict=True)]
         target = problem.y
         if self.loss_type in _WITH_TARGETS:
             own = torch.nn.functional.one_hot(problem.y, self.estimator.nb_classes).bool()
@@ -265,13 +275,3 @@ class NativeAttack(EvasionAttack):
             came = f"{int((~inside).sum())} points outside {self.threat!r}, up to {worst:.6g}"
             raise RuntimeError(explain(came, "points inside the budget", "report this: the attack forgot to project"))
         return self.threat.usage(clean, points).cpu().numpy()
-
-    @contextmanager
-    def changed(self, **parameters: Any) -> Iterator[None]:
-        """Other parameters inside the context."""
-        before = {name: getattr(self, name) for name in parameters}
-        self.set_params(**parameters)
-        try:
-            yield
-        finally:
-            self.set_params(**before)

@@ -22,8 +22,8 @@ class Problem:
     """Samples that are still to be broken, in one batch.
 
     ``rows`` are their places in the whole input, ``ids`` what their random numbers depend on, ``seeds`` the same mixed
-    with seed and restart, ``mask`` is 1 where a value may change, ``rank`` is the place of the target class among the
-    other classes (for losses with a target of their own), ``target`` that class.
+    with seed and restart (before a run: the number of the first restart), ``mask`` is 1 where a value may change,
+    ``target`` the class that a loss with a target of its own goes for.
     """
 
     x: Tensor

@@ -32,10 +32,21 @@ from art_snn.attacks.evasion.arguments import check_whole, index_labels
 from art_snn.attacks.evasion.candidates import Candidate, code_backward, fixed_set, full_grid, own, small_grid
 from art_snn.attacks.evasion.draws import key, sample_ids
 from art_snn.attacks.evasion.fab import FAB
-from art_snn.attacks.evasion.ladder import HEADER, PLATEAU, PRESETS, Array, Climb, LadderRow, Preset, SuiteRun
+from art_snn.attacks.evasion.ladder import (
+    HEADER,
+    PLATEAU,
+    PRESETS,
+    Array,
+    Climb,
+    LadderRow,
+    Preset,
+    SuiteRun,
+    first_success,
+)
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.preflight import preflight
 from art_snn.attacks.evasion.random_corners import RandomCorners
+from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_pgd import SNNAutoPGD
 from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
@@ -47,6 +58,7 @@ from art_snn.threats import PixelBudget, pixel_budget
 
 logger = logging.getLogger(__name__)
 
+_FINAL_RESTARTS = 3
 _JUDGE = 10**6
 """Salt of the draws of the last vote: no attack has seen them."""
 
@@ -57,7 +69,7 @@ class SNNAutoAttack(EvasionAttack):
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
     :param norm: ``np.inf``, 2 or 1.
     :param eps: radius of the ball.
-    :param preset: ``fast``, ``standard`` or ``thorough``.
+    :param preset: ``fast``, ``standard`` or ``thorough``, or a :class:`~art_snn.attacks.evasion.ladder.Preset`.
     :param batch_size: samples per forward pass; the result does not depend on it.
     :param seed: seed of every random number.
     :param verbose: log the ladder when it is done.
@@ -86,7 +98,7 @@ class SNNAutoAttack(EvasionAttack):
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
     def __init__(
-        self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, preset: str = "standard",
+        self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, preset: str | Preset = "standard",
         batch_size: int = 64, seed: int = 0, verbose: bool = True, progress: bool = False,
         calibration: tuple[Any, Any] | None = None, transfer: Sequence[Any] = (), eot: int | None = None,
         votes: int | None = None,
@@ -108,7 +120,7 @@ class SNNAutoAttack(EvasionAttack):
 
     def _check_params(self) -> None:
         pixel_budget(self.norm, self.eps, self.estimator.clip_values)
-        if self.preset not in PRESETS:
+        if not isinstance(self.preset, Preset) and self.preset not in PRESETS:
             raise ValueError(explain(f"preset={self.preset!r}", f"one of {tuple(PRESETS)}", "preset='standard'"))
         if self.calibration is not None and len(self.calibration) != 2:
             raise ValueError(explain("calibration of another form", "(x, y)", "calibration=(x_cal, y_cal)"))
@@ -147,7 +159,7 @@ class _Evaluation:
 
     def __init__(self, suite: SNNAutoAttack, clean: Array, y: Any, mask: Any) -> None:
         self.suite, self.clean, self.mask = suite, clean, mask
-        self.plan: Preset = PRESETS[suite.preset]
+        self.plan = suite.preset if isinstance(suite.preset, Preset) else PRESETS[suite.preset]
         self.model = suite.estimator.model
         self.spiking = isinstance(self.model, SpikingNetwork)
         self.eot = suite.eot
@@ -164,6 +176,7 @@ class _Evaluation:
         self.state.forwards += victim.votes
         self.ranked: list[cal.Ranked] = []
         self.calibration_cost = (0, 0)
+        self.gap: float | None = None
 
     def climb(self) -> SuiteRun:
         """All rungs, then the last confirmation."""
@@ -187,21 +200,24 @@ class _Evaluation:
             return [one for one in fixed_set() if cal.follows(one, self.model)] or [own()]
         self._choose_draws()
         x, y = self.suite.calibration
-        spent = [0, 0]
-
-        def trial(candidate: Candidate) -> NativeAttack:
-            attack = self._make(SNNAutoPGD, candidate, self.plan.calibration_steps, 0)
-            trials.append(attack)
-            return attack
-
         trials: list[NativeAttack] = []
+
+        def trial(candidate: Candidate, steps: int = self.plan.calibration_steps, restarts: int = 1) -> NativeAttack:
+            trials.append(self._make(SNNAutoPGD, candidate, steps, 0, nb_random_init=restarts))
+            return trials[-1]
+
+        def final(candidate: Candidate) -> NativeAttack:
+            return trial(candidate, self.plan.steps, _FINAL_RESTARTS)
+
         grid = full_grid() if self.plan.full_grid and self.votes == 1 else small_grid()
         self.ranked = cal.rank(grid, trial, self.model, np.asarray(x, dtype=ART_NUMPY_DTYPE), y)
-        for attack in trials:
-            if attack.last_run is not None:
-                spent[0] += int(attack.last_run.forwards.sum())
-                spent[1] += int(attack.last_run.backwards.sum())
-        self.calibration_cost = (spent[0], spent[1])
+        looked = cal.baseline(self.ranked)
+        self.gap = None if looked is None else looked - self.ranked[0].robust_accuracy
+        if self.plan.finalists and self.votes == 1:
+            self.ranked = cal.final_round(self.ranked, self.plan.finalists, final, self.model, x, y)
+        runs = [attack.record for attack in trials]
+        spent = (sum(int(run.forwards.sum()) for run in runs), sum(int(run.backwards.sum()) for run in runs))
+        self.calibration_cost = spent
         self._note("calibration", self.ranked[0].candidate.label, 0, 0, *spent)
         return [one.candidate for one in self.ranked]
 
@@ -217,19 +233,24 @@ class _Evaluation:
             self.eot = cal.enough_draws(victim, samples, labels.to(victim.device))
 
     def _main(self, candidates: list[Candidate]) -> None:
-        """Restarts of the best policy, or of the fixed ones in turns, until the robust accuracy stands still."""
+        """Restarts of the best policy, or of the fixed ones in turns, until the robust accuracy stands still.
+
+        Where few samples are left, several restarts share a batch.
+        """
         turns = candidates[:1] if self.ranked or not self.spiking else candidates
         reached = [self.state.robust_accuracy]
         least, most = self.plan.restarts
-        for restart in range(most):
-            if not len(self.state.open):
-                return
-            candidate = turns[restart % len(turns)]
-            attack = self._make(SNNAutoPGD, candidate, self.plan.steps, restart)
-            self._rung(f"apgd-ce #{restart + 1}", candidate, attack, comparable=True)
-            reached.append(self.state.robust_accuracy)
-            if restart + 1 >= least and self._stands_still(reached):
-                return
+        done = 0
+        while done < most and len(self.state.open) and not (done >= least and self._stands_still(reached)):
+            room = self.suite.batch_size // len(self.state.open) if len(turns) == 1 and done else 1
+            copies = max(min(room, self.plan.patience, most - done), 1)
+            candidate = turns[done % len(turns)]
+            attack = self._make(SNNAutoPGD, candidate, self.plan.steps, 0)
+            name = f"apgd-ce #{done + 1}" + (f"-{done + copies}" if copies > 1 else "")
+            standing = len(self.state.open) / len(self.clean)
+            run = self._rung(name, candidate, attack, comparable=True, first=done, copies=copies)
+            reached += [] if run is None else [standing * share for share in run.robust_accuracy]
+            done += copies
 
     def _stands_still(self, reached: list[float]) -> bool:
         patience = self.plan.patience
@@ -274,22 +295,26 @@ class _Evaluation:
         )  # fmt: skip
         return attack
 
-    def _rung(self, name: str, candidate: Candidate | None, attack: NativeAttack, *, comparable: bool = False) -> None:
-        """Put the survivors through an attack."""
+    def _rung(
+        self, name: str, candidate: Candidate | None, attack: NativeAttack, *, comparable: bool = False,
+        first: int = 0, copies: int = 1,
+    ) -> AttackRun | None:  # fmt: skip
+        """Put the survivors through an attack, ``copies`` restarts at a time."""
         rows = self.state.open
         if not len(rows):
-            return
-        mask = None if self.mask is None else np.broadcast_to(np.asarray(self.mask), self.clean.shape)[rows]
+            return None
+        several = np.tile(rows, copies)
+        mask = None if self.mask is None else np.broadcast_to(np.asarray(self.mask), self.clean.shape)[several]
+        starts = np.repeat(np.arange(first, first + copies), len(rows))
         backward = nullcontext() if candidate is None else code_backward(self.model, candidate.backward)
         with backward:
-            points = attack.generate(self.clean[rows], self.state.labels[rows], mask=mask)
-        run = attack.last_run
-        if run is None:
-            raise RuntimeError(explain("an attack without a record", "last_run", "set last_run in generate"))
+            found = attack.generate(self.clean[several], self.state.labels[several], mask=mask, first_restart=starts)
+        points, run = first_success(attack.record, found, copies)
         label = name if candidate is None else f"{name}, {candidate.label}"
         fell = self.state.take(label, rows, points, run, comparable=comparable)
         shown = "" if candidate is None else candidate.label
         self._note(name, shown, len(rows), fell, int(run.forwards.sum()), int(run.backwards.sum()))
+        return run
 
     def _note(self, rung: str, gradients: str, tried: int, fell: int, forwards: int, backwards: int) -> None:
         now = time.perf_counter()
@@ -325,15 +350,14 @@ class _Evaluation:
     def _report(self, unconfirmed: int) -> SuiteRun:
         state, suite = self.state, self.suite
         usage = suite.threat.usage(self.x, torch.as_tensor(state.best, device=self.x.device)).cpu().numpy()
-        looked = cal.baseline(self.ranked)
         return SuiteRun(
             success=state.solved, initially_wrong=state.wrong, broken_by=state.broken_by, usage=usage,
             best_loss=state.best_loss, forwards=state.forwards, backwards=state.backwards, rows=state.rows,
             calibration=[(one.candidate.label, one.robust_accuracy) for one in self.ranked],
             calibration_cost=self.calibration_cost,
-            surrogate_gap=None if looked is None else looked - self.ranked[0].robust_accuracy,
+            surrogate_gap=self.gap,
             preflight=self.preflight, unconfirmed=unconfirmed, eot=self.eot or (1 if self.votes == 1 else 10),
-            votes=self.votes, threat=repr(suite.threat), preset=suite.preset, seed=suite.seed,
+            votes=self.votes, threat=repr(suite.threat), preset=suite.preset if isinstance(suite.preset, str) else repr(suite.preset), seed=suite.seed,
         )  # fmt: skip
 
 
