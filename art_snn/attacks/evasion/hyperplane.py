@@ -60,6 +60,7 @@ def _greedy(slope: Tensor, room: Tensor, need: Tensor) -> Tensor:
     slope, order = slope.sort(1, descending=True)
     room = torch.where(slope > 0, room.gather(1, order), torch.zeros_like(room))
     filled = (slope * room).cumsum(1)
-    missing = (need[:, None] - (filled - slope * room)).clamp(min=0.0)
+    before = torch.cat([torch.zeros_like(filled[:, :1]), filled[:, :-1]], 1)
+    missing = (need[:, None] - before).clamp(min=0.0)
     moved = torch.minimum(missing / slope.clamp(min=1e-300), room)
     return torch.zeros_like(moved).scatter(1, order, moved)

@@ -357,7 +357,7 @@ class _Evaluation:
             calibration_cost=self.calibration_cost,
             surrogate_gap=self.gap,
             preflight=self.preflight, unconfirmed=unconfirmed, eot=self.eot or (1 if self.votes == 1 else 10),
-            votes=self.votes, threat=repr(suite.threat), preset=suite.preset if isinstance(suite.preset, str) else repr(suite.preset), seed=suite.seed,
+            votes=self.votes, threat=repr(suite.threat), preset=str(suite.preset), seed=suite.seed,
         )  # fmt: skip
 
 
