@@ -24,6 +24,7 @@ def cnn(
     decoder: Decoder | None = None,
     neuron: str = "lif",
     tau: float = 2.0,
+    surrogate_function: str = "atan",
     seed: int = 0,
 ) -> SpikingNetwork:
     """Blocks of 3 x 3 convolution, batch norm, spiking neuron and 2 x 2 average pooling, then one hidden layer.
@@ -39,6 +40,7 @@ def cnn(
     :param decoder: read-out; ``MembraneMean()`` by default.
     :param neuron: ``lif``, ``if`` or ``plif``.
     :param tau: membrane time constant in steps, above 1.
+    :param surrogate_function: slope at a spike while training: ``atan``, ``sigmoid`` or ``triangle``.
     :param seed: seed of the initial weights.
     :raises ValueError: if the image is too small for the blocks, or an argument is out of range.
 
@@ -47,7 +49,7 @@ def cnn(
     torch.Size([2, 10])
     """
     planes, height, width = check_image(input_shape, nb_classes)
-    spiking = make_neuron(neuron, tau)
+    spiking = make_neuron(neuron, tau, surrogate_function)
     shrink = 2 ** len(channels)
     if min(height, width) < shrink:
         came = f"a {height} x {width} image for {len(channels)} pooled blocks"
@@ -63,6 +65,7 @@ def cnn(
     layers.append(layer.Linear(hidden, nb_classes, step_mode="m"))
     arguments = {
         "input_shape": (planes, height, width), "nb_classes": nb_classes, "channels": [int(c) for c in channels],
-        "hidden": hidden, "batch_norm": batch_norm, "neuron": neuron, "tau": tau, "seed": seed,
+        "hidden": hidden, "batch_norm": batch_norm, "neuron": neuron, "tau": tau,
+        "surrogate_function": surrogate_function, "seed": seed,
     }  # fmt: skip
     return assemble("cnn", arguments, layers, encoder, decoder)

@@ -22,6 +22,7 @@ def mlp(
     decoder: Decoder | None = None,
     neuron: str = "lif",
     tau: float = 2.0,
+    surrogate_function: str = "atan",
     seed: int = 0,
 ) -> SpikingNetwork:
     """Linear layers with a spiking neuron after each hidden one; the last layer's current is decoded.
@@ -33,6 +34,7 @@ def mlp(
     :param decoder: read-out; ``MembraneMean()`` by default.
     :param neuron: ``lif``, ``if`` or ``plif``.
     :param tau: membrane time constant in steps, above 1.
+    :param surrogate_function: slope at a spike while training: ``atan``, ``sigmoid`` or ``triangle``.
     :param seed: seed of the initial weights.
     :raises ValueError: for a shape, neuron or class count that cannot be built.
 
@@ -40,7 +42,7 @@ def mlp(
     2410
     """
     shape = check_image(input_shape, nb_classes)
-    spiking = make_neuron(neuron, tau)
+    spiking = make_neuron(neuron, tau, surrogate_function)
     widths = [features(shape), *map(int, hidden)]
     layers: list[nn.Module] = [layer.Flatten(step_mode="m")]
     for inputs, outputs in pairwise(widths):
@@ -48,6 +50,6 @@ def mlp(
     layers.append(layer.Linear(widths[-1], nb_classes, step_mode="m"))
     arguments = {
         "input_shape": shape, "nb_classes": nb_classes, "hidden": widths[1:], "neuron": neuron, "tau": tau,
-        "seed": seed,
+        "surrogate_function": surrogate_function, "seed": seed,
     }  # fmt: skip
     return assemble("mlp", arguments, layers, encoder, decoder)

@@ -20,23 +20,36 @@ from art_snn.networks.spiking_network import SpikingNetwork
 NeuronFactory = Callable[[], nn.Module]
 
 
-def make_neuron(neuron: str = "lif", tau: float = 2.0) -> NeuronFactory:
-    r"""A factory of multi-step neurons: ``lif``, ``if`` or ``plif``, hard reset, detached, ATan surrogate.
+SURROGATES: dict[str, Callable[[], nn.Module]] = {
+    "atan": surrogate.ATan,
+    "sigmoid": surrogate.Sigmoid,
+    "triangle": surrogate.PiecewiseQuadratic,
+}
+"""Surrogates of the zoo by name, each at SpikingJelly's default sharpness."""
+
+
+def make_neuron(neuron: str = "lif", tau: float = 2.0, surrogate_function: str = "atan") -> NeuronFactory:
+    r"""A factory of multi-step neurons: ``lif``, ``if`` or ``plif``, hard reset, detached, with a named surrogate.
 
     The input is not divided by ``tau`` (``decay_input=False``): :math:`u_t = (1 - 1/\tau) m_{t-1} + I_t`, so that deep
     layers still fire under weights of ordinary size.
 
     :raises ValueError: for another name, or ``tau`` not above 1.
     """
+    if surrogate_function not in SURROGATES:
+        came = f"surrogate_function={surrogate_function!r}"
+        fix = "for any other surrogate build the body yourself"
+        raise ValueError(explain(came, f"one of {', '.join(map(repr, SURROGATES))}", fix))
     if not tau > 1:
         raise ValueError(
             explain(f"tau = {tau}", "a membrane time constant above 1", "pass tau=2.0, or neuron='if' for no leak")
         )
     common: dict[str, Any] = {"detach_reset": True, "step_mode": "m"}
+    slope = SURROGATES[surrogate_function]
     kinds: dict[str, NeuronFactory] = {
-        "lif": lambda: sj_neuron.LIFNode(float(tau), False, surrogate_function=surrogate.ATan(), **common),
-        "if": lambda: sj_neuron.IFNode(surrogate_function=surrogate.ATan(), **common),
-        "plif": lambda: sj_neuron.ParametricLIFNode(float(tau), False, surrogate_function=surrogate.ATan(), **common),
+        "lif": lambda: sj_neuron.LIFNode(float(tau), False, surrogate_function=slope(), **common),
+        "if": lambda: sj_neuron.IFNode(surrogate_function=slope(), **common),
+        "plif": lambda: sj_neuron.ParametricLIFNode(float(tau), False, surrogate_function=slope(), **common),
     }
     if neuron not in kinds:
         known = ", ".join(map(repr, kinds))

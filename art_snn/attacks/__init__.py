@@ -1,0 +1,1 @@
+"""Attacks on spiking networks, as ART attacks."""

@@ -1,0 +1,277 @@
+"""The promise that every native attack keeps; the ideas are in the subclasses.
+
+* Any visited legal point that is misclassified counts, and is the one returned; on failure, the point of highest loss.
+* Each restart starts from the clean sample with fresh noise; solved samples leave, the others do not notice.
+* Every success is confirmed by a fresh forward pass of the unchanged model, for a stochastic model by a majority of
+  votes, and every returned point by the threat model in float64.
+* A sample without gradient takes a random sign step, which is counted. A gradient that is not a number is an error.
+* The estimator is left as it was found.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from art.attacks.attack import EvasionAttack
+from art.config import ART_NUMPY_DTYPE
+from art.estimators.classification.classifier import ClassifierMixin
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from art_snn.attacks.evasion import draws, losses
+from art_snn.attacks.evasion.arguments import check_common, index_labels, masked
+from art_snn.attacks.evasion.record import AttackRun, Ledger
+from art_snn.attacks.evasion.search import Problem, Search
+from art_snn.attacks.evasion.victim import Seen, Victim
+from art_snn.errors import explain
+from art_snn.gradients.base import AttackScope, GradientPolicy
+from art_snn.threats import PixelBudget, pixel_budget
+
+logger = logging.getLogger(__name__)
+
+_SIGNS = 977
+_WITH_TARGETS = ("dlr_targeted", "difference")
+
+
+class NativeAttack(EvasionAttack):
+    """Base class: a subclass says how many queries a run has and makes a :class:`Search`.
+
+    :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
+    :param norm: ``np.inf``, 2 or 1.
+    :param eps: radius of the ball.
+    :param max_iter: steps of one run.
+    :param nb_random_init: runs per sample, each from a start of its own.
+    :param loss_type: ``ce``, ``margin``, ``dlr``, or ``dlr_targeted`` (one run per target among the most likely other
+        classes and per start).
+    :param policy: how gradients cross a spike; ``None`` is the network's own surrogate.
+    :param targeted: labels are the classes to reach.
+    :param batch_size: samples per forward pass; the result does not depend on it.
+    :param seed: seed of every random number of the attack.
+    :param eot: draws per gradient of a stochastic model (losses are averaged); ``None`` is at least 10.
+    :param votes: predictions per decision of a stochastic model; ``None`` is 10.
+    :param nb_targets: targets of ``dlr_targeted``, at most the number of other classes.
+    :param verbose: show a progress bar.
+    :raises ValueError: for a parameter out of range.
+    :raises TypeError: for a policy that the model cannot follow.
+    """
+
+    attack_params = EvasionAttack.attack_params + [  # noqa: RUF005 - ART's own idiom
+        "norm", "eps", "max_iter", "nb_random_init", "loss_type", "policy", "targeted", "batch_size", "seed", "eot",
+        "votes", "nb_targets", "verbose",
+    ]  # fmt: skip
+    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+    loss_types: tuple[str, ...] = ("ce", "margin", "dlr", "dlr_targeted")
+    norms: tuple[float, ...] = (np.inf, 2.0, 1.0)
+
+    def __init__(
+        self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, max_iter: int = 100,
+        nb_random_init: int = 1, loss_type: str = "ce", policy: GradientPolicy | None = None, targeted: bool = False,
+        batch_size: int = 64, seed: int = 0, eot: int | None = None, votes: int | None = None, nb_targets: int = 9,
+        verbose: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(estimator=estimator)
+        self.norm = norm
+        self.eps = eps
+        self.max_iter = max_iter
+        self.nb_random_init = nb_random_init
+        self.loss_type = loss_type
+        self.policy = policy
+        self._targeted = targeted
+        self.batch_size = batch_size
+        self.seed = seed
+        self.eot = eot
+        self.votes = votes
+        self.nb_targets = nb_targets
+        self.verbose = verbose
+        self.last_run: AttackRun | None = None
+        self._check_params()
+
+    def _check_params(self) -> None:
+        check_common(self)
+
+    @property
+    def threat(self) -> PixelBudget:
+        """The threat model: norm, radius and range."""
+        return pixel_budget(self.norm, self.eps, self.estimator.clip_values)
+
+    @property
+    def record(self) -> AttackRun:
+        """The record of the last ``generate``.
+
+        :raises RuntimeError: before the first one.
+        """
+        if self.last_run is None:
+            raise RuntimeError(explain("an attack that has not run", "a call of generate first", "generate(x, y)"))
+        return self.last_run
+
+    @abstractmethod
+    def _search(self, problem: Problem) -> Search:
+        """A fresh run on a batch."""
+
+    def _victim(self) -> Victim:
+        """The model under attack, with the policy that steers its gradients."""
+        return Victim(self.estimator, self.policy, self.eot, self.votes, self.seed)
+
+    def _queries(self) -> int:
+        """Points visited by one run; the start is one of them."""
+        return int(self.max_iter) + 1
+
+    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
+        """Adversarial samples.
+
+        :param x: clean samples ``[N, *]``; not modified.
+        :param y: index or one-hot labels; ``None`` takes the model's own predictions (not for targeted attacks).
+        :param kwargs: ``mask``: 1 where a value may change, of the shape of ``x`` or of one sample. ``starts``: points
+            ``[N, *]`` that every run begins with instead of a random start. ``first_restart``: number of the first
+            restart, one for all or one per sample, so that restarts can be repeated alone or run side by side.
+        :return: float32 array of the shape of ``x``; samples that were wrong to begin with come back unchanged.
+        :raises ValueError: for unusable samples, labels or mask.
+        :raises RuntimeError: if a point left the budget, which would be an error of the attack.
+        """
+        victim = self._victim()
+        clean = torch.as_tensor(np.asarray(x, dtype=ART_NUMPY_DTYPE), device=victim.device)
+        ids = draws.sample_ids(clean)
+        mask = masked(kwargs.get("mask"), clean)
+        with victim.attached():
+            predicted = self._decided(victim, clean, ids)
+            labels = index_labels(y, len(clean), self.estimator.nb_classes, self.targeted, predicted)
+            wrong = (predicted == labels) if self.targeted else (predicted != labels)
+            ledger = Ledger(clean.clone(), wrong, victim.is_stochastic)
+            ledger.forwards += victim.votes
+            rows = torch.arange(len(clean), device=clean.device)
+            offsets = np.broadcast_to(kwargs.get("first_restart", 0), (len(clean),)).tolist()
+            whole = Problem(clean, labels, labels, rows, mask, ids, offsets, self.threat)
+            self._attack(victim, whole, ledger, kwargs.get("starts"))
+        usage = self._verified(clean, ledger.best)
+        self.last_run = ledger.report(usage, repr(self.threat), None if self.policy is None else repr(self.policy))
+        return ledger.best.cpu().numpy()
+
+    def _decided(self, victim: Victim, x: Tensor, ids: list[int], salt: int = 0) -> Tensor:
+        pieces = torch.arange(len(x)).split(self.batch_size)
+        return torch.cat([victim.decide(x[piece], [ids[i] for i in piece.tolist()], salt) for piece in pieces])
+
+    def _attack(self, victim: Victim, whole: Problem, ledger: Ledger, starts: Any) -> None:
+        runs = self.nb_random_init * (self._targets_per_start() if self.loss_type in _WITH_TARGETS else 1)
+        if self.threat.eps == 0:
+            ledger.close_restart()
+            return
+        for restart in tqdm(range(runs), desc=type(self).__name__, disable=not self.verbose):
+            for rows in self._open(ledger).split(self.batch_size):
+                problem = self._problem(victim, whole.select(rows), restart)
+                with victim.scope(rows.tolist()) as scope:
+                    self._run(victim, problem, ledger, restart, starts, scope)
+                self._confirm(victim, whole.select(rows), ledger, restart)
+            ledger.close_restart()
+
+    def _open(self, ledger: Ledger) -> Tensor:
+        """Rows that the next run takes on."""
+        return ledger.open()
+
+    def _targets_per_start(self) -> int:
+        return min(int(self.nb_targets), int(self.estimator.nb_classes) - 1)
+
+    def _problem(self, victim: Victim, problem: Problem, restart: int) -> Problem:
+        seeds = [draws.key(self.seed, r + restart, one) for r, one in zip(problem.seeds, problem.ids, strict=True)]
+        target = problem.y
+        if self.loss_type in _WITH_TARGETS:
+            own = torch.nn.functional.one_hot(problem.y, self.estimator.nb_classes).bool()
+            ranked = victim.logits(problem.x, problem.ids).masked_fill(own, -torch.inf).argsort(1, descending=True)
+            target = ranked[:, restart % self._targets_per_start()]
+        return Problem(problem.x, problem.y, target, problem.rows, problem.mask, problem.ids, seeds, problem.threat)
+
+    def _run(
+        self, victim: Victim, problem: Problem, ledger: Ledger, restart: int, starts: Any, scope: AttackScope
+    ) -> None:
+        search = self._search(problem)
+        start = search.first() if starts is None else torch.as_tensor(starts, device=problem.x.device)[problem.rows]
+        point = search.problem.project(start.to(problem.x))
+        queries = self._queries()
+        for step in range(queries):
+            gradient = search.wants_gradient and step + 1 < queries
+            seen = self._see(victim, search.problem, point, ledger, step, scope if gradient else None)
+            rows = search.problem.rows
+            hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic)
+            ledger.note(rows, point, seen.loss, hit, restart, step)
+            if bool(hit.any()):
+                left = (~hit).nonzero()[:, 0]
+                if len(left) == 0:
+                    return
+                search.keep(left)
+                scope.batch(search.problem.rows.tolist())
+                point, seen = point[left], seen.select(left)
+            if step + 1 < queries:
+                point = search.problem.project(search.next(point, seen))
+                ledger.forwards[search.problem.rows] += search.extra[0]
+                ledger.backwards[search.problem.rows] += search.extra[1]
+
+    def _see(
+        self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
+    ) -> Seen:
+        """One query, with gradient if there is a scope; a sample without gradient gets random signs."""
+        wanted = scope is not None
+        seen = victim.query(point, lambda z: self._loss(z, problem), problem.ids, step, gradient=wanted, scope=scope)
+        if seen.grad is None:
+            ledger.forwards[problem.rows] += victim.eot
+            return seen
+        ledger.forwards[problem.rows] += victim.costs[0]
+        ledger.backwards[problem.rows] += victim.costs[1]
+        grad = seen.grad if problem.mask is None else torch.where(problem.mask != 0, seen.grad, 0.0)
+        flat = (grad == 0).flatten(1).all(1)
+        if bool(flat.any()):
+            ledger.zeros[problem.rows[flat]] += 1
+            signs = (problem.uniform(*grad.shape[1:], salt=_SIGNS + step) < 0.5).to(grad) * 2 - 1
+            grad = torch.where(flat.view(-1, *[1] * (grad.dim() - 1)), signs, grad)
+        return Seen(seen.loss, grad, seen.logits)
+
+    def _loss(self, z: Tensor, problem: Problem) -> Tensor:
+        """What the attack maximizes."""
+        if self.loss_type in _WITH_TARGETS:
+            return losses.WITH_TARGET[self.loss_type](z, problem.y, problem.target)
+        if self.targeted:
+            return losses.towards(self.loss_type, z, problem.y)
+        return losses.LOSSES[self.loss_type](z, problem.y)
+
+    def _hit(self, z: Tensor, y: Tensor) -> Tensor:
+        """Where the attack has what it wants; the lowest of the largest logits decides, so a tie is no success."""
+        predicted = torch.as_tensor(np.argmax(z.cpu().numpy(), axis=1), device=z.device)
+        return (predicted == y) if self.targeted else (predicted != y)
+
+    def _confirm(self, victim: Victim, problem: Problem, ledger: Ledger, restart: int) -> None:
+        """Judge what this run found by fresh forward passes of the model as it is."""
+        if victim.is_stochastic:
+            self._vote(victim, problem, ledger, restart)
+            return
+        solved = problem.select(ledger.solved[problem.rows].nonzero()[:, 0])
+        if len(solved) == 0:
+            return
+        decided = victim.decide(ledger.best[solved.rows], solved.ids)
+        ledger.forwards[solved.rows] += 1
+        kept = (decided == solved.y) if self.targeted else (decided != solved.y)
+        lost = solved.rows[~kept]
+        ledger.solved[lost], ledger.restart[lost], ledger.step[lost] = False, -1, -1
+
+    def _vote(self, victim: Victim, problem: Problem, ledger: Ledger, restart: int) -> None:
+        order = ledger.candidate_loss[problem.rows].argsort(1, descending=True)
+        for place in range(order.shape[1]):
+            waiting = (~ledger.solved[problem.rows]).nonzero()[:, 0]
+            if len(waiting) == 0:
+                return
+            part, slot = problem.select(waiting), order[waiting, place]
+            decided = victim.decide(ledger.candidates[part.rows, slot], part.ids, salt=1 + restart)
+            ledger.forwards[part.rows] += victim.votes
+            hit = (decided == part.y) if self.targeted else (decided != part.y)
+            ledger.elect(part.rows[hit], slot[hit], restart)
+
+    def _verified(self, clean: Tensor, points: Tensor) -> Any:
+        """Usage of each point, once all of them have been found inside the budget."""
+        inside = self.threat.contains(clean, points)
+        if not bool(inside.all()):
+            worst = float(self.threat.usage(clean, points).max())
+            came = f"{int((~inside).sum())} points outside {self.threat!r}, up to {worst:.6g}"
+            raise RuntimeError(explain(came, "points inside the budget", "report this: the attack forgot to project"))
+        return self.threat.usage(clean, points).cpu().numpy()
