@@ -22,6 +22,7 @@ def describe_array(x: Any) -> str:
     if not isinstance(x, np.ndarray | torch.Tensor):
         return f"a {type(x).__name__}"
     text = f"an array of shape {tuple(x.shape)}, {x.dtype}"
+    x = x.detach() if isinstance(x, torch.Tensor) else x
     if 0 in x.shape or not _is_number(x):
         return text
     return f"{text}, range [{float(x.min()):.6g}, {float(x.max()):.6g}]"
@@ -78,7 +79,8 @@ def _check_values(x: Any, clip_values: Any) -> Any:
     if clip_values is not None:
         low, high = float(np.min(clip_values[0])), float(np.max(clip_values[1]))
         slack = _SLACK * (high - low)
-        if float(x.min()) < low - slack or float(x.max()) > high + slack:
+        values = x.detach() if isinstance(x, torch.Tensor) else x
+        if float(values.min()) < low - slack or float(values.max()) > high + slack:
             fix = f"rescale x to [{low:g}, {high:g}], or set clip_values to the range of your data"
             raise ValueError(explain(describe_array(x), f"values in clip_values [{low:g}, {high:g}]", fix))
     return x

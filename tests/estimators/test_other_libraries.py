@@ -81,12 +81,15 @@ def test_a_cut_encoder_gradient_looks_like_robustness(code, trained, digits):
     assert clf.model.encoder.obfuscates
 
 
-@pytest.mark.parametrize("code", ["latency", "poisson"])
-def test_a_masked_encoder_gradient_looks_like_some_robustness(code, trained, digits):
-    """It leaves the gradient of pixels that already fire, so the gap is smaller than for a cut one, but it is there."""
+@pytest.mark.parametrize(("code", "gap"), [("latency", 0.30), ("poisson", 0.0)])
+def test_a_masked_encoder_gradient_looks_like_robustness_too(code, gap, trained, digits):
+    """A masked code cannot light a black pixel. Poisson spikes come and go by chance, so there the gap is smaller.
+
+    No random start here: it would light the black pixels itself and hide part of the trap.
+    """
     clf = trained(code)
     honest = attacked(clf, art_pgd, digits)
     clf.model.encoder.backward = "masked"
     masked = attacked(clf, art_pgd, digits)
-    assert masked.mean() > honest.mean()
+    assert masked.mean() - honest.mean() >= gap
     assert not within_noise(masked, honest)
