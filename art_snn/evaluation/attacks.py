@@ -1,51 +1,54 @@
-"""The attacks of the standard comparison: noise as the floor, then ART's own, weakest first.
+"""The attacks of the standard comparison: noise as the floor, ART's own where they are right, native ones elsewhere.
 
-Every attack runs on the same samples, from a seed of its own, under the same L-infinity budget in input units. ART's
-attacks keep drawing from global generators, so they run inside :func:`~art_snn.evaluation.seeding.seeded_globals`. The
-difference-of-logits loss of ART's APGD has no floor and is 0/0 on tied logits; here the second APGD maximizes the
-margin instead.
+Every attack runs on the same samples, from a seed of its own, under the same L-infinity budget in input units. FGSM and
+PGD are ART's; they draw from global generators, so they run inside
+:func:`~art_snn.evaluation.seeding.seeded_globals`. APGD and Square are native: ART's APGD judges its last iterate only
+and its difference-of-logits loss is 0/0 on tied logits; ART's Square asks twice per query and moves one window for the
+whole batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from art.attacks.evasion import (
-    AutoProjectedGradientDescent,
-    FastGradientMethod,
-    ProjectedGradientDescent,
-    SquareAttack,
-)
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.estimators.classification import PyTorchClassifier
 
+from art_snn.attacks.evasion import SNNAutoPGD, SNNSquare
 from art_snn.errors import suggest
-from art_snn.evaluation.losses import MarginLoss
+from art_snn.evaluation.seeding import seeded_globals
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Builder = Callable[[PyTorchClassifier, float, int, Mapping[str, Any]], Any]
 ATTACK_DRAWS = 10
 """Draws averaged per query while a stochastic network is attacked (expectation over transformation)."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """A named attack: ``build(classifier, eps, parameters)`` gives an object with ART's ``generate(x, y)``."""
+    """A named attack: ``build(classifier, eps, seed, parameters)`` gives an object with ART's ``generate(x, y)``.
+
+    A native attack averages over a stochastic network's draws by itself; for the others the network does.
+    """
 
     name: str
     title: str
     knowledge: str
-    build: Callable[[PyTorchClassifier, float, Mapping[str, Any]], Any]
+    build: Builder
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    native: bool = False
 
-    def generate(self, classifier: PyTorchClassifier, x: Array, y: Array, eps: float) -> Array:
-        """Adversarial examples of ``x``; a budget of zero returns ``x``."""
+    def generate(self, classifier: PyTorchClassifier, x: Array, y: Array, eps: float, seed: int = 0) -> Array:
+        """Adversarial examples of ``x``, everything random from ``seed``; a budget of zero returns ``x``."""
         if eps == 0:
             return x.copy()
-        with averaged(classifier.model, ATTACK_DRAWS):
-            return np.asarray(self.build(classifier, eps, self.parameters).generate(x, y))
+        draws = nullcontext() if self.native else averaged(classifier.model, ATTACK_DRAWS)
+        with seeded_globals(seed), draws:
+            return np.asarray(self.build(classifier, eps, seed, self.parameters).generate(x, y))
 
 
 @contextmanager
@@ -76,46 +79,26 @@ class SignNoise:
         return moved if self.clip_values is None else np.clip(moved, *self.clip_values).astype(np.float32)
 
 
-def with_loss(classifier: PyTorchClassifier, loss: Any) -> PyTorchClassifier:
-    """The same model under another loss, rebuilt as ART's own attacks rebuild it."""
-    return PyTorchClassifier(
-        model=classifier.model, loss=loss, input_shape=classifier.input_shape, nb_classes=classifier.nb_classes,
-        channels_first=classifier.channels_first, clip_values=classifier.clip_values,
-        preprocessing_defences=classifier.preprocessing_defences,
-        postprocessing_defences=classifier.postprocessing_defences, preprocessing=classifier.preprocessing,
-        device_type=str(classifier.device),
-    )  # fmt: skip
-
-
-def _noise(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
+def _noise(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
     return SignNoise(eps, classifier.clip_values)
 
 
-def _fgsm(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:
+def _fgsm(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
     return FastGradientMethod(classifier, norm=np.inf, eps=eps, **parameters)
 
 
-def _pgd(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:
+def _pgd(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
     options = dict(parameters)
     step = eps * options.pop("step_share")
     return ProjectedGradientDescent(classifier, norm=np.inf, eps=eps, eps_step=step, verbose=False, **options)
 
 
-def _apgd_ce(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:
-    return AutoProjectedGradientDescent(
-        classifier, norm=np.inf, eps=eps, eps_step=2 * eps, loss_type="cross_entropy", verbose=False, **parameters
-    )
+def _apgd(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
+    return SNNAutoPGD(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
 
 
-def _apgd_margin(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:
-    target = with_loss(classifier, MarginLoss())
-    return AutoProjectedGradientDescent(
-        target, norm=np.inf, eps=eps, eps_step=2 * eps, loss_type=None, verbose=False, **parameters
-    )
-
-
-def _square(classifier: PyTorchClassifier, eps: float, parameters: Mapping[str, Any]) -> Any:
-    return SquareAttack(classifier, norm=np.inf, eps=eps, verbose=False, **parameters)
+def _square(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
+    return SNNSquare(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
 
 
 _BATCH = {"batch_size": 64}
@@ -127,11 +110,16 @@ ATTACKS: dict[str, Attack] = {
         Attack(
             "pgd", "PGD-20", "white-box", _pgd, {"max_iter": 20, "step_share": 0.25, "num_random_init": 1, **_BATCH}
         ),
-        Attack("apgd-ce", "APGD-CE", "white-box", _apgd_ce, {"max_iter": 40, "nb_random_init": 1, **_BATCH}),
+        Attack("apgd-ce", "APGD-CE", "white-box", _apgd, {"max_iter": 50, "loss_type": "ce", **_BATCH}, native=True),
         Attack(
-            "apgd-margin", "APGD-margin", "white-box", _apgd_margin, {"max_iter": 40, "nb_random_init": 1, **_BATCH}
+            "apgd-margin",
+            "APGD-margin",
+            "white-box",
+            _apgd,
+            {"max_iter": 50, "loss_type": "margin", **_BATCH},
+            native=True,
         ),
-        Attack("square", "Square", "black-box", _square, {"max_iter": 200, "nb_restarts": 1, "batch_size": 256}),
+        Attack("square", "Square", "black-box", _square, {"max_iter": 400, "batch_size": 256}, native=True),
     )
 }
 

@@ -14,6 +14,7 @@ from art_snn import __version__
 from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named, averaged
 from art_snn.evaluation.cost import counted
 from art_snn.evaluation.flags import (
+    BUDGET_DUST,
     Flag,
     budget_flag,
     clean_flag,
@@ -22,7 +23,7 @@ from art_snn.evaluation.flags import (
     order_flags,
     unbounded_flag,
 )
-from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
+from art_snn.evaluation.seeding import derived_seed, fingerprint
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
 from art_snn.files import write_whole
@@ -105,8 +106,8 @@ class Measurement:
             return found
         seed = derived_seed(self.seed, key)
         subject.rewind(seed)
-        with seeded_globals(seed), counted(subject.classifier.model) as cost:
-            x_adv = attack.generate(subject.classifier, self.x, self.y, eps)
+        with counted(subject.classifier.model) as cost:
+            x_adv = attack.generate(subject.classifier, self.x, self.y, eps, seed)
         finite = bool(np.isfinite(x_adv).all())
         used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
         x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
@@ -141,12 +142,11 @@ class Measurement:
         probe = derived_seed(self.seed, "probe", subject.identity)
         subject.rewind(probe)
         shares = [record["budget_used"] / record["eps"] for record in budgets] or [1.0]
-        worst = min(shares) if max(shares) <= 1 + 1e-5 else max(shares)
         accuracy = {(record["attack"], record["eps"]): record["accuracy"]["value"] for record in budgets}
         knowledge = {record["attack"]: attack_named(record["attack"]).knowledge for record in budgets}
         return [
             gradient_flag(subject.classifier, self.x, self.y, largest, probe),
-            budget_flag(worst, 1.0),
+            budget_flag(max(shares) if max(shares) > 1 + BUDGET_DUST else min(shares), 1.0),
             unbounded_flag(unbounded["accuracy"]["low"], majority),
             encoder_flag(subject.classifier),
             clean_flag(clean["accuracy"]["low"], majority),

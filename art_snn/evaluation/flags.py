@@ -20,6 +20,7 @@ Outcomes = dict[tuple[str, float], Array]
 
 ZERO_GRADIENT_SHARE = 0.01
 BLACK_BOX_SLACK = 0.002
+BUDGET_DUST = 1e-5
 GRADIENT_SAMPLES = 64
 
 
@@ -91,7 +92,7 @@ def budget_flag(used: float, eps: float) -> Flag:
     """E4: the attacks stayed in their ball and used it."""
     text = "an attack left its budget or hardly used it: check eps, the clip values and where the input is normalized"
     share = used / eps if eps else 1.0
-    return Flag("E4", not 0.9 <= share <= 1 + 1e-5, share, 1.0, text)
+    return Flag("E4", not 0.9 <= share <= 1 + BUDGET_DUST, share, 1.0, text)
 
 
 def unbounded_flag(accuracy_low: float, chance: float) -> Flag:

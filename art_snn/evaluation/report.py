@@ -51,7 +51,7 @@ def markdown(result: Comparison) -> str:
             "",
             *(f"* {line}" for line in result.verdict()),
             "",
-            "Accuracy in percent; worst case per sample over all attacks of at most that budget, with its 95 % interval.",
+            "Accuracy in percent; worst case per sample over all attacks of at most that budget, with 95 % interval.",
             "",
             str(result.table()),
             "",
