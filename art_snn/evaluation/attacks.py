@@ -119,7 +119,7 @@ ATTACKS: dict[str, Attack] = {
             {"max_iter": 50, "loss_type": "margin", **_BATCH},
             native=True,
         ),
-        Attack("square", "Square", "black-box", _square, {"max_iter": 400, "batch_size": 256}, native=True),
+        Attack("square", "Square", "black-box", _square, {"max_iter": 250, "batch_size": 256}, native=True),
     )
 }
 

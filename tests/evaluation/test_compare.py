@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from art_snn import compare
+from art_snn import Comparison, compare
 from art_snn.evaluation.protocol import check_budgets
 
 EPS = [0.05, 0.15]
@@ -37,6 +37,15 @@ def test_worst_case_is_the_intersection_over_attacks_and_smaller_budgets(finishe
             np.testing.assert_array_equal(result.worst_case(model, eps), expected)
         assert (result.worst_case(model, EPS[1]) <= result.worst_case(model, EPS[0])).all()
         assert result.accuracy(model, None, EPS[1]).value <= result.accuracy(model, "pgd", EPS[1]).value
+
+
+def test_a_success_at_a_smaller_budget_counts_at_a_larger_one():
+    right, wrong = np.array([True]), np.array([False])
+    outcomes = {("m", "a", 0.1): wrong, ("m", "a", 0.2): right}
+    result = Comparison(["m"], ["a"], [0.1, 0.2], {"m": right}, outcomes, {"m": []})
+    assert not result.worst_case("m", 0.2).any()
+    assert result.accuracy("m", "a", 0.2).value == 1.0
+    assert result.accuracy("m", None, 0.2).value == 0.0
 
 
 def test_records_hold_outcomes_cost_seed_and_versions(finished):
@@ -103,8 +112,12 @@ def test_stochastic_network_repeats_under_its_seed(poisson, samples):
 def test_an_attack_that_leaves_its_ball_is_judged_inside_and_flagged(snn, samples, monkeypatch):
     from art_snn.evaluation.attacks import SignNoise
 
-    monkeypatch.setattr(SignNoise, "generate", lambda self, x, y=None: np.clip(x + 5 * self.eps, 0, 1))
+    monkeypatch.setattr(SignNoise, "generate", lambda self, x, y=None: 1.0 - x)
     result = compare({"snn": snn}, *samples, [0.1], attacks=["noise", "pgd"], verbose=False)
+    x, y = samples
+    inside = np.clip(1.0 - x, x - np.float32(0.1), x + np.float32(0.1))
+    np.testing.assert_array_equal(result.outcomes["snn", "noise", 0.1], snn.predict(inside).argmax(1) == y)
+    assert (snn.predict(1.0 - x).argmax(1) == y).mean() < result.accuracy("snn", "noise", 0.1).value
     assert "E4" in {flag.id for flag in result.raised("snn")}
     assert not result.valid("snn")
 
