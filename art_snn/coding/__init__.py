@@ -47,6 +47,7 @@ from art_snn.coding.time_weighted import TimeWeighted, time_weighted
 from art_snn.coding.timing import Timing, spike_bin
 from art_snn.coding.trains import spike_times, van_rossum, victor_purpura
 from art_snn.coding.windows import EarlyBurst, LateBurst, RateSyn, early_burst, late_burst, rate_syn
+from art_snn.coding.z_time import ZTime, z_time
 
 __all__ = [
     "TET",
@@ -85,6 +86,7 @@ __all__ = [
     "TimeWeighted",
     "Timing",
     "WeightedPhase",
+    "ZTime",
     "accuracy_over_time",
     "bin_events",
     "burst",
@@ -131,4 +133,5 @@ __all__ = [
     "time_weighted",
     "van_rossum",
     "victor_purpura",
+    "z_time",
 ]

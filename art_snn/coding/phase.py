@@ -4,12 +4,13 @@ With weights :math:`w_t = 2^{-(t+1)}`, greedy from :math:`r_0 = x`: :math:`s_t =
 w_t s_t`. The first spike carries half of the value. Decoding :math:`\hat x = \sum_t w_t s_t` errs by :math:`0 \le x -
 \hat x < 2^{-P}`, P being the period. Every operation is exact in binary floating point. Backward choices:
 
-``identity`` (default)
+``shift`` (default)
+    the central difference of the code at one step of 1/16, one-sided at the ends of the domain: the digits of a pixel
+    change together and in opposite directions, which no single slope per digit knows.
+``identity``
     :math:`\partial s_t/\partial x := 1`.
 ``weighted``
     :math:`\partial s_t/\partial x := w_t / \sum_j w_j^2`, so that the decoded value has slope 1.
-``shift``
-    the central difference of the code at one step of 1/16, one-sided at the ends of the domain.
 ``masked``, ``none``
     gradient only where a spike was emitted, or zero everywhere: to reproduce published numbers, never to judge
     robustness.
@@ -58,14 +59,14 @@ class WeightedPhase(Encoder):
     :param period: P, digits per repetition; T by default.
     :param clip: whether intensities in :math:`(1 - 2^{-P}, 1]` become :math:`1 - 2^{-P}` instead of an error.
         Inside a network they always do.
-    :param backward: ``identity`` (default), ``weighted``, ``shift``, ``masked`` or ``none``.
+    :param backward: ``shift`` (default), ``identity``, ``weighted``, ``masked`` or ``none``.
     :raises ValueError: if T is no multiple of the period.
 
     >>> WeightedPhase(T=8)(torch.tensor([128 / 256]))[:, 0].tolist()
     [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
 
-    backwards = ("identity", "weighted", "shift", "masked", "none")
+    backwards = ("shift", "identity", "weighted", "masked", "none")
 
     def __init__(
         self,
