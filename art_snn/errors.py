@@ -17,6 +17,10 @@ class GradientWarning(ArtSnnWarning):
     """A gradient is cut, zero or partial, so an attack that uses it can fail silently."""
 
 
+class RepeatWarning(ArtSnnWarning):
+    """Two calls on the same input differ although nothing in the network declares itself random."""
+
+
 class StepModeWarning(ArtSnnWarning):
     """A neuron computes something else in multi-step mode than in single-step mode."""
 

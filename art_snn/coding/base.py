@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.coding.draws import SeededDraws
+from art_snn.coding.straight_through import clamp_straight_through
 from art_snn.errors import explain, summary
 
 Domain = tuple[float, float] | None
@@ -34,7 +35,9 @@ def check_steps(T: int) -> int:
 
 
 def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
-    """Return ``x`` with rounding dust beyond the domain removed.
+    """Return ``x`` with rounding dust beyond the domain removed; the gradient passes, on the borders of the domain too.
+
+    (The gradient of ``torch.clamp`` at its own bounds is zero in some versions of torch, and black pixels lie there.)
 
     :raises TypeError: if ``x`` is not floating point.
     :raises ValueError: if ``x`` has no batch axis, holds NaN or inf, or leaves ``domain`` by more than 1e-6.
@@ -53,7 +56,7 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
     if bool((x < low - _TOLERANCE).any()) or bool((x > high + _TOLERANCE).any()):
         fix = f"rescale the input, or clip it: x.clamp({low:g}, {high:g})"
         raise ValueError(explain(summary(x), f"values in [{low:g}, {high:g}] for {name}", fix))
-    return x.clamp(low, high)
+    return clamp_straight_through(x, low, high)
 
 
 class _Code(nn.Module):

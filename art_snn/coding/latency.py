@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder
-from art_snn.coding.straight_through import carry_gradient
+from art_snn.coding.straight_through import carry_gradient, is_traced
 from art_snn.coding.timing import bin_centre, check_convention, place, spike_bin
 
 _SOFT_WIDTH = 0.7
@@ -94,7 +94,7 @@ class Latency(Encoder):
         value = x.detach()
         tau = spike_bin(value, self.T, self.convention)
         spikes = place(tau, self.T, x.dtype)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         return carry_gradient(spikes, x, self._slope(value, tau, spikes))
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 class _ValueOf(torch.autograd.Function):
@@ -44,6 +45,11 @@ class _ValueOf(torch.autograd.Function):
         return path
 
 
+def is_traced(x: Tensor) -> bool:
+    """Whether a derivative of ``x`` is being taken, backward or forward (``torch.func.jvp``)."""
+    return x.requires_grad or forward_ad.unpack_dual(x).tangent is not None
+
+
 def carry_gradient(spikes: Tensor, x: Tensor, slope: Tensor | float = 1.0) -> Tensor:
     r"""Return ``spikes``, with :math:`\partial s_t/\partial x := k_t`.
 
@@ -57,7 +63,7 @@ def carry_gradient(spikes: Tensor, x: Tensor, slope: Tensor | float = 1.0) -> Te
     >>> torch.autograd.grad(s.sum(), x)[0].item()
     7.0
     """
-    if not x.requires_grad:
+    if not is_traced(x):
         return spikes
     fixed = slope.detach() if isinstance(slope, Tensor) else slope
     return _ValueOf.apply(spikes.detach(), (fixed * x).expand(spikes.shape))
@@ -68,4 +74,4 @@ def clamp_straight_through(x: Tensor, low: float, high: float) -> Tensor:
 
     Random starts and finite differences leave the box; a hard clamp would take their gradient away.
     """
-    return _ValueOf.apply(x.detach().clamp(low, high), x) if x.requires_grad else x.clamp(low, high)
+    return _ValueOf.apply(x.detach().clamp(low, high), x) if is_traced(x) else x.clamp(low, high)

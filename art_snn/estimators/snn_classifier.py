@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from art import config
+from art.data_generators import DataGenerator, PyTorchDataGenerator
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
+from tqdm.auto import trange
 
-from art_snn.errors import GradientWarning, explain
+from art_snn.errors import explain
 from art_snn.estimators.activations import TIME_REDUCTIONS, layer_names, record, resolve_layer
 from art_snn.estimators.checks import check_input, check_labels
 from art_snn.estimators.probe import probe_gradient
@@ -84,17 +87,31 @@ class SNNClassifier(PyTorchClassifier):
             clip_values=clip_values, preprocessing_defences=preprocessing_defences,
             postprocessing_defences=postprocessing_defences, preprocessing=preprocessing, device_type=device_type,
         )  # fmt: skip
-        if model.encoder.domain is not None and not self._keeps_intensities():
-            fix = "normalize inside the network's body, or use the Direct code"
-            came = f"preprocessing={preprocessing!r} in front of a {type(model.encoder).__name__} code"
-            raise ValueError(explain(came, f"raw intensities in {model.encoder.domain}", fix))
+        self._check_preprocessing()
         self._layer_names = layer_names(model)
         for message in probe_gradient(model, self.input_shape, clip_values):
-            warnings.warn(message, GradientWarning, stacklevel=2)
+            warnings.warn(message, stacklevel=2)
 
-    def _keeps_intensities(self) -> bool:
+    def _check_preprocessing(self) -> None:
+        encoder = self.model.encoder
         mean, std = getattr(self.preprocessing, "mean", 0.0), getattr(self.preprocessing, "std", 1.0)
-        return bool(np.all(np.asarray(mean) == 0) and np.all(np.asarray(std) == 1))
+        if encoder.domain is not None and not (np.all(np.asarray(mean) == 0) and np.all(np.asarray(std) == 1)):
+            fix = "normalize inside the network's body, or use the Direct code"
+            came = f"preprocessing with mean={mean}, std={std} in front of a {type(encoder).__name__} code"
+            raise ValueError(explain(came, f"raw intensities in {encoder.domain}", fix))
+
+    def set_params(self, **kwargs: Any) -> None:
+        """Set parameters as ART does; the same standardization is refused as when the classifier is built.
+
+        :raises ValueError: for an unknown parameter, or standardization in front of a spike code.
+        """
+        before = self.preprocessing
+        super().set_params(**kwargs)
+        try:
+            self._check_preprocessing()
+        except ValueError:
+            super().set_params(preprocessing=before)
+            raise
 
     @contextmanager
     def gradient(self, policy: GradientPolicy) -> Iterator[SNNClassifier]:
@@ -112,10 +129,18 @@ class SNNClassifier(PyTorchClassifier):
             blank = torch.zeros((1, *self.input_shape), device=self.device)
             train = copy.deepcopy(net).encode(blank)
         shape = (train.shape[0], *train.shape[2:])
-        clip = (0.0, 1.0) if net.encoder.is_binary else self.clip_values
+        clip = (0.0, 1.0) if net.encoder.is_binary else self._prepared_clip_values()
         return SNNClassifier(
             net.at_spikes(), self.loss, shape, self.nb_classes, clip_values=clip, device_type=self._device_type
         )
+
+    def _prepared_clip_values(self) -> tuple[float, float] | None:
+        """The clip values after preprocessing: what an analog code passes on."""
+        if self.clip_values is None:
+            return None
+        corners = [np.broadcast_to(v, (1, *self.input_shape)).astype(np.float32) for v in self.clip_values]
+        low, high = (self._prepared(corner) for corner in corners)
+        return float(torch.minimum(low, high).min()), float(torch.maximum(low, high).max())
 
     def _input(self, x: Any) -> Any:
         return check_input(x, self.input_shape, self.clip_values, integers=self.model.encoder.integer_input)
@@ -156,6 +181,31 @@ class SNNClassifier(PyTorchClassifier):
             raise ValueError(explain("fit without an optimizer", "an optimizer of the network's parameters", fix))
         x = self._input(x)
         super().fit(x, self._labels(y, len(x)), batch_size=batch_size, nb_epochs=nb_epochs, **kwargs)
+
+    def fit_generator(self, generator: Any, nb_epochs: int = 20, verbose: bool = False, **kwargs: Any) -> None:
+        """Train on the batches of a generator, each through :meth:`fit`.
+
+        :param generator: an ART data generator. One epoch is a whole pass over the loader of a
+            ``PyTorchDataGenerator``, with index or one-hot labels, and ``size / batch_size`` batches of any other.
+        :param kwargs: handed to :meth:`fit`.
+        :raises TypeError: if ``generator`` is no ART data generator.
+        :raises ValueError: for unusable samples or labels, or without an optimizer.
+        """
+        if not isinstance(generator, DataGenerator):
+            fix = "PyTorchDataGenerator(loader, size=len(dataset), batch_size=64)"
+            raise TypeError(explain(f"a {type(generator).__name__}", "one of art.data_generators", fix))
+        for _ in trange(nb_epochs, disable=not verbose, desc="Epochs"):
+            for x, y in self._epoch(generator):
+                self.fit(x, y, batch_size=len(x), nb_epochs=1, **kwargs)
+
+    @staticmethod
+    def _epoch(generator: Any) -> Iterator[tuple[Any, Any]]:
+        if isinstance(generator, PyTorchDataGenerator):
+            for x, y in generator.iterator:
+                yield np.asarray(x), np.asarray(y)
+        else:
+            for _ in range(math.ceil(generator.size / generator.batch_size)):
+                yield generator.get_batch()
 
     def compute_loss(self, x: Any, y: Any, reduction: str = "none", **kwargs: Any) -> Any:
         """Loss of each sample, or its mean or sum; arguments as in ART, and the loss keeps its own reduction.

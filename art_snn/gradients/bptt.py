@@ -15,6 +15,7 @@ import copy
 import math
 from contextlib import AbstractContextManager
 
+import torch
 from torch import Tensor, nn
 
 from art_snn.errors import explain
@@ -36,8 +37,8 @@ class Surrogate(GradientPolicy):
     :param temporal_chain: ``full``, or ``none``: :math:`e_t = \delta_t h(v_t)`, the membrane carries no gradient. For
         IF, LIF and PLIF neurons.
     :raises TypeError: if ``surrogate_function`` is neither a name nor a module.
-    :raises ValueError: if ``sharpness`` is not positive, the surrogate has no ``alpha``, it has parameters, or it does
-        not spike.
+    :raises ValueError: if ``sharpness`` is not positive, the surrogate has no ``alpha``, it has parameters, or its
+        forward is not the Heaviside step.
 
     >>> Surrogate("atan", 8.0)
     Surrogate(surrogate('atan', 8.0))
@@ -129,7 +130,7 @@ def _ready(surrogate_function: nn.Module | str, sharpness: float | None) -> nn.M
     if isinstance(surrogate_function, str):
         return surrogate(surrogate_function, sharpness)
     if not isinstance(surrogate_function, nn.Module):
-        fix = "pass a name or an instance: Surrogate('atan', 4.0), Surrogate(surrogate.ATan(alpha=4.0))"
+        fix = "pass an instance or a name: Surrogate(surrogate.ATan(alpha=4.0)), Surrogate('atan', 4.0)"
         raise TypeError(explain(repr(surrogate_function), "a surrogate module", fix))
     if any(True for _ in surrogate_function.parameters()):
         fix = "use a surrogate without learnable parameters, so that the state_dict stays as it is"
@@ -137,11 +138,24 @@ def _ready(surrogate_function: nn.Module | str, sharpness: float | None) -> nn.M
     if not getattr(surrogate_function, "spiking", True):
         fix = "surrogate_function.set_spiking_mode(True)"
         raise ValueError(explain("a surrogate with spiking=False", "one that keeps the spikes", fix))
+    if not _fires(surrogate_function):
+        fix = "use a surrogate whose forward is the Heaviside step, such as surrogate('atan')"
+        raise ValueError(explain(repr(surrogate_function), "a spike exactly where the membrane is >= 0", fix))
     if sharpness is None:
         return copy.deepcopy(surrogate_function)
     if isinstance(surrogate_function, SpikeFunction):
         return surrogate(surrogate_function.family, sharpness)
     return _sharpened(copy.deepcopy(surrogate_function), sharpness)
+
+
+def _fires(surrogate_function: nn.Module) -> bool:
+    """Whether the forward is the Heaviside step with H(0) = 1, which is what every neuron here spikes with."""
+    v = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
+    try:
+        with torch.no_grad():
+            return torch.equal(surrogate_function(v), (v >= 0).to(v.dtype))
+    except (RuntimeError, ValueError):
+        return False
 
 
 def _sharpened(surrogate_function: nn.Module, sharpness: float) -> nn.Module:

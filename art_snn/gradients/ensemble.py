@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from art_snn.coding.straight_through import is_traced
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy, Steered
 
@@ -69,12 +69,12 @@ class Ensemble(GradientPolicy):
 
     def conduct(self, net: Steered, x: Tensor) -> Tensor:
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""
-        if not x.requires_grad:
+        if not is_traced(x):
             return net.run(x)
         runs = []
-        for member in self.members:
+        for position, member in enumerate(self.members, start=1):
             leaf = x.detach().requires_grad_(True)
-            with net.replay() if member is not self.members[-1] else nullcontext():
+            with net.replay() if position < len(self.members) else nullcontext():
                 runs.append((leaf, member.conduct(net, leaf)))
         honest = [z for m, (_, z) in zip(self.members, runs, strict=True) if not m.modifies_forward]
         logits: Tensor = _Combined.apply(x, (honest or [runs[-1][1]])[0].detach(), runs, self)
@@ -119,8 +119,10 @@ class _Combined(torch.autograd.Function):
         _, _, ctx.runs, ctx.policy = inputs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():
+            fix = "take second derivatives, and torch.func transforms, under one policy at a time"
+            raise RuntimeError(explain("create_graph=True under an Ensemble", "a first derivative", fix))
         gradients = [
             torch.autograd.grad(z, leaf, grad, retain_graph=True, materialize_grads=True)[0] for leaf, z in ctx.runs
         ]

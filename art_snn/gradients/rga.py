@@ -33,6 +33,7 @@ def rate_slope(current: Tensor, leak: Number, threshold: Number, gamma: float = 
     :param gamma: first slope.
     :param beta: saturation in units of the threshold, above :math:`1 - \lambda`.
 
+    >>> import torch
     >>> rate_slope(torch.tensor([-0.1, 0.4, 1.0, 2.5]), leak=0.5, threshold=1.0)
     tensor([0.0000, 0.2000, 0.6000, 0.0000])
     """

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
+from art_snn.coding.straight_through import is_traced
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.families import rect
@@ -55,7 +56,7 @@ class SCG(GradientPolicy):
 
     def conduct(self, net: Steered, x: Tensor) -> Tensor:
         """The modified forward where ``x`` needs a gradient, the network's own elsewhere."""
-        return net.run(x, self if x.requires_grad else None)
+        return net.run(x, self if is_traced(x) else None)
 
     def steer(self, net: Steered, draw: int = 0) -> AbstractContextManager[None]:  # noqa: ARG002
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""
@@ -81,8 +82,8 @@ class SCG(GradientPolicy):
 def _last_hidden(net: Steered, names: list[str]) -> str:
     """The last spiking layer, or the one before if the network ends in it."""
     body: nn.Module = net  # type: ignore[assignment]
-    leaves = [name for name, m in body.named_modules() if next(m.children(), None) is None and name.startswith("body")]
-    ends_in_neuron = bool(leaves) and leaves[-1].startswith(f"{names[-1]}.")
+    *_, last = (name for name, _ in body.named_modules(remove_duplicate=False) if name.startswith("body"))
+    ends_in_neuron = last.startswith(f"{names[-1]}.")
     return names[-2] if ends_in_neuron and len(names) > 1 else names[-1]
 
 

@@ -5,7 +5,7 @@ r"""Slope substitution: the neuron runs as it is, and its spikes get a slope of 
 where :math:`\delta_t = \partial L/\partial s_t` comes from above and :math:`g_t = \partial L/\partial I_t` goes down.
 The forward is the neuron's own, so every class of neuron keeps its spikes. The membrane carries no gradient from step
 to step, and nothing but the input current receives one. A neuron that is stepped collects what it sees; the backward
-pass runs after the last step, when the whole train is known.
+pass runs after the last step, when the whole train is known. A second derivative takes the slope for a constant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.neurons import WITHOUT_SURROGATE, Charge, charge, refuse, swapped
-from art_snn.spiking import spiking_neurons
+from art_snn.spiking import spiking_neurons, step_modes
 
 _ANY_NEURON = Charge(leak=1.0, gain=1.0, threshold=1.0)
 
@@ -72,6 +72,7 @@ class _Steering:
         self.policy = policy
         self.constants = charge(node) or _ANY_NEURON
         self.train = Train(self.constants)
+        self.whole = step_modes(node).get("", "m") == "m"
         self.input = torch.zeros(())
 
     def before(self, node: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
@@ -80,7 +81,7 @@ class _Steering:
 
     def after(self, node: nn.Module, args: tuple[Any, ...], spikes: Tensor) -> Tensor:  # noqa: ARG002
         current, self.input = self.input, torch.zeros(())
-        if getattr(node, "step_mode", "m") == "m":
+        if self.whole:
             train = Train(self.constants)
             train.add(current, spikes)
         else:
@@ -181,7 +182,7 @@ class MembraneSlope(SlopePolicy):
         """See :class:`~art_snn.gradients.base.GradientPolicy`."""
         super().check(net)
         for name, node in self._nodes(net).items():
-            if self.averages and getattr(node, "step_mode", "m") != "m":
+            if self.averages and step_modes(node).get("", "m") != "m":
                 expected = "a neuron that sees the whole train at once: its gradient is a mean over time"
                 refuse(name, node, f"{self}, in single-step mode", expected, "functional.set_step_mode(net.body, 'm')")
 

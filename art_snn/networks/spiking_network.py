@@ -20,15 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from art_snn.coding.base import Decoder, Encoder
+from art_snn.coding.base import Decoder, Encoder, check_domain
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
-from art_snn.coding.straight_through import clamp_straight_through
+from art_snn.coding.straight_through import clamp_straight_through, is_traced
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
 from art_snn.networks.replay import replayed
-from art_snn.spiking import reset_state, surrogates_kept
+from art_snn.spiking import neuron_parameters, reset_state, surrogates_kept
 
 _SHAPE_WORDS = re.compile(r"shape|size|dimension|channel|dims|out of range|expected \d", re.IGNORECASE)
 
@@ -82,6 +82,7 @@ class SpikingNetwork(nn.Module):
         self.votes = votes
         self.recipe: dict[str, Any] | None = None
         self.policies: list[GradientPolicy] = []
+        self._initial = {name: value.detach().clone() for name, value in neuron_parameters(self).items()}
         for name, reason in step_mode_mismatches(body).items():
             warnings.warn(f"neuron {name!r}: {reason}", StepModeWarning, stacklevel=2)
 
@@ -113,6 +114,16 @@ class SpikingNetwork(nn.Module):
             if callable(restart):
                 restart(seed)
 
+    def reset_parameters(self) -> None:
+        """Put learnable neuron parameters (time constants, thresholds) back to what they were when this was built.
+
+        Layers start anew by a method of the same name of their own; neurons have none. ``net.apply`` in ART's ``reset``
+        calls them all.
+        """
+        with torch.no_grad():
+            for name, value in neuron_parameters(self).items():
+                value.copy_(self._initial[name])
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
@@ -121,7 +132,7 @@ class SpikingNetwork(nn.Module):
 
     def run(self, x: Tensor, policy: GradientPolicy | None = None) -> Tensor:
         """:meth:`forward` with ``policy`` steering each draw; policies call it, other callers use :meth:`gradient`."""
-        draws = self._draws(x)
+        draws = self.draws(x)
         if draws == 1:
             return self._run(x, policy)
         return torch.stack([self._run(x, policy, draw) for draw in range(draws)]).mean(0)
@@ -137,6 +148,7 @@ class SpikingNetwork(nn.Module):
         """The spike train ``[T, N, *]`` that the body sees."""
         x = self._cast(x)
         if self.encoder.domain is not None:
+            check_domain(x, None, type(self.encoder).__name__)
             x = clamp_straight_through(x, *self.encoder.domain)
         return self.encoder(x)
 
@@ -169,6 +181,7 @@ class SpikingNetwork(nn.Module):
         """
         edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
         edge.policies = self.policies
+        edge._initial = self._initial
         return edge.train(self.training)
 
     def _policy(self) -> GradientPolicy | None:
@@ -215,10 +228,11 @@ class SpikingNetwork(nn.Module):
         finally:
             reset_state(self)
 
-    def _draws(self, x: Tensor) -> int:
+    def draws(self, x: Tensor) -> int:
+        """How often :meth:`forward` runs the network on ``x``: :attr:`eot`, :attr:`votes`, or once."""
         if not self.is_stochastic:
             return 1
-        if torch.is_grad_enabled() and (self.training or x.requires_grad):
+        if torch.is_grad_enabled() and (self.training or is_traced(x)):
             return self.eot
         return self.votes
 

@@ -72,11 +72,25 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
         )
     tensors, recipe = _read(path)
     net = into if into is not None else _rebuild(recipe, path)
-    missing, unexpected = net.load_state_dict(tensors, strict=False)
-    if missing or unexpected:
-        came = f"{path.name}, which lacks {missing[:3]} and brings {unexpected[:3]}"
-        raise ValueError(explain(came, "the tensors of the given network", "load into the architecture that was saved"))
+    _check_fit(tensors, net.state_dict(), path)
+    kinds = [value.dtype for value in tensors.values() if value.is_floating_point()]
+    if into is None and kinds:
+        net.to(kinds[0])
+    net.load_state_dict(tensors)
     return net.eval()
+
+
+def _check_fit(tensors: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> None:
+    """Compare names and shapes before anything is written, so that a misfit leaves the network as it was."""
+    missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    shapes = [
+        f"{name} of shape {list(tensors[name].shape)} for {list(own[name].shape)}"
+        for name in own.keys() & tensors.keys()
+        if tensors[name].shape != own[name].shape
+    ]
+    if missing or unexpected or shapes:
+        came = f"{path.name}, which lacks {missing[:3]}, brings {unexpected[:3]}, and has {sorted(shapes)[:3]}"
+        raise ValueError(explain(came, "the tensors of the given network", "load into the architecture that was saved"))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from typing import Any
 
-from spikingjelly.activation_based import functional
+from spikingjelly.activation_based import functional, layer
 from torch import Tensor, nn
 
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.spiking import reset_state, spiking_neurons
+
+_STEPPING = (layer.MultiStepContainer, layer.SeqToANNContainer, layer.StepModeContainer)
 
 
 class AnalogNetwork(nn.Module):
@@ -34,10 +37,11 @@ class AnalogNetwork(nn.Module):
 
 
 def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
-    """Copy the body of ``net``, with ReLU for every spiking neuron (identity for one at the output).
+    """Copy the body of ``net``, with ReLU for every spiking neuron (identity for one that ends the body).
 
     Topology, weights and parameter names are those of ``net``; learnable neuron parameters have no counterpart and are
-    dropped.
+    dropped, and containers that step through time become plain sequences. A neuron ends the body if it is the last
+    module of an ``nn.Sequential``; what a module with a ``forward`` of its own runs last cannot be known.
 
     :raises ValueError: if a spiking neuron is the body itself.
 
@@ -47,18 +51,33 @@ def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
     >>> sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in twin.parameters())
     True
     """
-    body = copy.deepcopy(net.body)
+    body = _unrolled(copy.deepcopy(net.body))
     neurons = spiking_neurons(body)
     if "" in neurons:
         raise ValueError(
             explain("a body that is a single neuron", "layers with neurons between them", "add a linear layer")
         )
-    last = [name for name, module in body.named_modules() if next(module.children(), None) is None or name in neurons]
-    last = [name for name in last if not any(name.startswith(f"{node}.") for node in neurons)]
     for name in neurons:
         parent, _, child = name.rpartition(".")
-        body.get_submodule(parent)._modules[child] = nn.Identity() if name == last[-1] else nn.ReLU()
+        body.get_submodule(parent)._modules[child] = nn.Identity() if _ends(body, name) else nn.ReLU()
     functional.set_step_mode(body, "s")
     twin = AnalogNetwork(body).train(net.training)
     twin.recipe = None if net.recipe is None else {**net.recipe, "twin": True}
     return twin
+
+
+def _unrolled(module: nn.Module) -> nn.Module:
+    for name, child in module._modules.items():
+        if child is not None:
+            module._modules[name] = _unrolled(child)
+    return nn.Sequential(OrderedDict(module._modules)) if isinstance(module, _STEPPING) else module  # type: ignore[arg-type]
+
+
+def _ends(body: nn.Module, name: str) -> bool:
+    """Whether ``name`` is the last module that a chain of Sequentials runs."""
+    module = body
+    for part in name.split("."):
+        if not isinstance(module, nn.Sequential) or next(reversed(module._modules)) != part:
+            return False
+        module = module[-1]
+    return True

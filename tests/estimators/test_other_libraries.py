@@ -1,0 +1,92 @@
+"""The same network under the PGD of three libraries, and the trap of a cut encoder gradient."""
+
+import numpy as np
+import pytest
+import torch
+from art.attacks.evasion import ProjectedGradientDescent
+
+EPS, STEP, STEPS = 0.1, 0.025, 20
+CODES = ["direct", "latency", "poisson"]
+
+
+def art_pgd(clf, x, y, starts=0):
+    attack = ProjectedGradientDescent(
+        clf, eps=EPS, eps_step=STEP, max_iter=STEPS, num_random_init=starts, batch_size=200, verbose=False
+    )  # fmt: skip
+    return attack.generate(x, y)
+
+
+def torchattacks_pgd(clf, x, y, starts=0):
+    torchattacks = pytest.importorskip("torchattacks")
+    attack = torchattacks.PGD(clf.model.eval(), eps=EPS, alpha=STEP, steps=STEPS, random_start=bool(starts))
+    return attack(torch.from_numpy(x), torch.from_numpy(y)).numpy()
+
+
+def foolbox_pgd(clf, x, y, starts=0):
+    foolbox = pytest.importorskip("foolbox")
+    model = foolbox.PyTorchModel(clf.model.eval(), bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=bool(starts))
+    _, x_adv, _ = attack(model, torch.from_numpy(x), torch.from_numpy(y), epsilons=EPS)
+    return x_adv.numpy()
+
+
+OTHERS = {"torchattacks": torchattacks_pgd, "foolbox": foolbox_pgd}
+
+
+def survivors(clf, x_adv, x, y):
+    """Which samples are still classified right, after the budget has been checked."""
+    assert np.abs(x_adv - x).max() <= EPS + 1e-6
+    assert x_adv.min() >= 0
+    assert x_adv.max() <= 1
+    clf.model.reseed()
+    return clf.predict(x_adv).argmax(1) == y
+
+
+def within_noise(a, b):
+    """McNemar: of d samples that differ, the difference of both sides has standard deviation sqrt(d)."""
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return abs(only_a - only_b) <= 2 * (only_a + only_b) ** 0.5
+
+
+def attacked(clf, attack, digits, starts=0):
+    x, y = digits[2], digits[3]
+    clf.model.reseed()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        x_adv = attack(clf, x, y, starts)
+    return survivors(clf, x_adv, x, y)
+
+
+@pytest.mark.parametrize("starts", [0, 1])
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("library", sorted(OTHERS))
+def test_robust_accuracy_under_pgd_of_another_library(library, code, starts, trained, digits):
+    clf = trained(code)
+    ours = attacked(clf, art_pgd, digits, starts)
+    theirs = attacked(clf, OTHERS[library], digits, starts)
+    clean = clf.predict(digits[2]).argmax(1) == digits[3]
+    assert within_noise(ours, theirs)
+    assert ours.mean() < clean.mean() - 0.1
+    if code != "poisson" and starts == 0:
+        assert (ours == theirs).mean() > 0.97
+
+
+@pytest.mark.parametrize("code", ["latency", "poisson"])
+def test_a_cut_encoder_gradient_looks_like_robustness(code, trained, digits):
+    clf = trained(code)
+    honest = attacked(clf, art_pgd, digits).mean()
+    clf.model.encoder.backward = "none"
+    cut = attacked(clf, art_pgd, digits).mean()
+    assert cut - honest >= 0.30
+    assert clf.model.encoder.obfuscates
+
+
+@pytest.mark.parametrize("code", ["latency", "poisson"])
+def test_a_masked_encoder_gradient_looks_like_some_robustness(code, trained, digits):
+    """It leaves the gradient of pixels that already fire, so the gap is smaller than for a cut one, but it is there."""
+    clf = trained(code)
+    honest = attacked(clf, art_pgd, digits)
+    clf.model.encoder.backward = "masked"
+    masked = attacked(clf, art_pgd, digits)
+    assert masked.mean() > honest.mean()
+    assert not within_noise(masked, honest)
