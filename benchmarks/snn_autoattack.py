@@ -178,7 +178,7 @@ def plan() -> Iterator[tuple[str, float, str, Method, tuple[int, ...]]]:
     fast = SUITES["SNNAutoAttack fast"]
     for model in (AT, ANN_AT, "digits_ann", "digits_snn_direct", "digits_snn_latency"):
         yield model, 1.0, "SNNAutoAttack fast", fast, SEEDS[:1]
-    for eps in (0.16, 0.24, 0.08):
+    for eps in (0.16, 0.14, 0.12, 0.08):
         for model in ("digits_snn_direct", "digits_snn_latency"):
             yield model, eps, "ART PGD-20, own", art_pgd, SEEDS
             yield model, eps, "SNNAutoAttack fast", fast, SEEDS
