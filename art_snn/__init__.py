@@ -25,8 +25,8 @@ _HOMES = {
     "SpikeCount": "art_snn.coding",
     "Surrogate": "art_snn.gradients",
     "SNNClassifier": "art_snn.estimators",
-    "SNNAutoAttack": "art_snn.attacks.evasion",
-    "SNNAutoPGD": "art_snn.attacks.evasion",
+    "SNNAutoAttack": "art_snn.attacks",
+    "SNNAutoPGD": "art_snn.attacks",
     "Comparison": "art_snn.evaluation",
     "compare": "art_snn.evaluation",
 }
@@ -34,7 +34,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
-    from art_snn.attacks.evasion import SNNAutoAttack, SNNAutoPGD
+    from art_snn.attacks import SNNAutoAttack, SNNAutoPGD
     from art_snn.coding import Direct, EventFrames, FirstSpike, Latency, MembraneMean, Poisson, SpikeCount
     from art_snn.estimators import SNNClassifier
     from art_snn.evaluation import Comparison, compare

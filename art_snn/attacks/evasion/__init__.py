@@ -2,6 +2,7 @@
 
 from art_snn.attacks.evasion.fab import FAB
 from art_snn.attacks.evasion.ladder import PRESETS, LadderRow, Preset, SuiteRun
+from art_snn.attacks.evasion.latency_pgd import LatencyPGD
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.random_corners import RandomCorners
 from art_snn.attacks.evasion.record import AttackRun
@@ -16,6 +17,7 @@ __all__ = [
     "PRESETS",
     "AttackRun",
     "LadderRow",
+    "LatencyPGD",
     "NativeAttack",
     "Preset",
     "RandomCorners",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -162,11 +163,17 @@ class NativeAttack(EvasionAttack):
             return
         for restart in tqdm(range(runs), desc=type(self).__name__, disable=not self.verbose):
             for rows in self._open(ledger).split(self.batch_size):
+                if len(rows) == 0:
+                    continue
                 problem = self._problem(victim, whole.select(rows), restart)
-                with victim.scope(rows.tolist()) as scope:
+                with self._scope(victim, rows.tolist()) as scope:
                     self._run(victim, problem, ledger, restart, starts, scope)
                 self._confirm(victim, whole.select(rows), ledger, restart)
             ledger.close_restart()
+
+    def _scope(self, victim: Victim, rows: list[int]) -> AbstractContextManager[AttackScope]:
+        """State of a stateful policy, for one run."""
+        return victim.scope(rows)
 
     def _open(self, ledger: Ledger) -> Tensor:
         """Rows that the next run takes on."""

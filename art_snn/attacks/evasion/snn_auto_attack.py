@@ -3,7 +3,8 @@
 0. Preflight: conditions under which no number means anything are errors (:mod:`art_snn.attacks.evasion.preflight`).
 1. Calibration of gradient policy, sharpness and code backward on samples that are not evaluated.
 2. Auto-PGD on cross entropy with the best policy, restarts until the robust accuracy stands still.
-3. Survivors: policies of other families with SA-PGD and Auto-PGD on the margin, targeted Auto-PGD, FAB.
+3. Survivors: policies of other families with SA-PGD and Auto-PGD on the margin, targeted Auto-PGD, FAB; for a latency
+   code, LatencyPGD.
 4. Survivors: Square, transfer from other models, random corners. No gradient of the model is used.
 5. Every success is confirmed by a fresh forward of the unchanged model and by the threat model in float64.
 
@@ -43,6 +44,7 @@ from art_snn.attacks.evasion.ladder import (
     SuiteRun,
     first_success,
 )
+from art_snn.attacks.evasion.latency_pgd import LatencyPGD
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.preflight import preflight
 from art_snn.attacks.evasion.random_corners import RandomCorners
@@ -52,6 +54,7 @@ from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.victim import Victim
+from art_snn.coding import Latency
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.threats import PixelBudget, pixel_budget
@@ -59,6 +62,7 @@ from art_snn.threats import PixelBudget, pixel_budget
 logger = logging.getLogger(__name__)
 
 _FINAL_RESTARTS = 3
+_LATENCY_RESTARTS = 3
 _JUDGE = 10**6
 """Salt of the draws of the last vote: no attack has seen them."""
 
@@ -268,6 +272,9 @@ class _Evaluation:
             if number:
                 attack = self._make(SNNAutoPGD, candidate, steps, 300 + number)
                 self._rung("apgd-ce", candidate, attack, comparable=True)
+            if self._moves_spikes:
+                attack = self._make(LatencyPGD, candidate, steps, 350 + number, nb_random_init=_LATENCY_RESTARTS)
+                self._rung("latency-pgd", candidate, attack, comparable=True)
         if self.plan.targets:
             attack = self._make(SNNAutoPGD, best, steps, 400, loss_type="dlr_targeted", nb_targets=self.plan.targets)
             self._rung("apgd-targeted", best, attack)
@@ -276,6 +283,14 @@ class _Evaluation:
             self._rung("fab", best, attack)
         if self.plan.long_steps:
             self._rung("apgd-ce, long", best, self._make(SNNAutoPGD, best, self.plan.long_steps, 600), comparable=True)
+
+    @property
+    def _moves_spikes(self) -> bool:
+        """Whether the code is one whose spikes an attack can move."""
+        return (
+            self.spiking and isinstance(self.model.encoder, Latency) and self.suite.threat.norm == np.inf
+            and not self.suite.estimator.preprocessing_defences
+        )  # fmt: skip
 
     def _without_gradient(self) -> None:
         """Queries, gradients of other models, and chance."""

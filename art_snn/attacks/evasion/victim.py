@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from art_snn.attacks.evasion.culprit import culprit
 from art_snn.attacks.evasion.draws import key
 from art_snn.coding.draws import keyed_draws
 from art_snn.errors import explain
@@ -152,7 +153,9 @@ class Victim:
         loss, logits = _mean([d.loss for d in draws]), _mean([d.logits for d in draws])
         grads = [d.grad for d in draws if d.grad is not None]
         grad = _mean(grads) if grads else None
-        self._check(loss, grad)
+        if not _finite(loss) or (grad is not None and not _finite(grad)):
+            layer = culprit(self.model, lambda: self._look(x, objective, self._keys(ids, _SEARCH, step, 0), gradient))
+            raise ValueError(self._complaint(grad if _finite(loss) else None, layer))
         return Seen(loss, grad, logits)
 
     def _look(self, x: Tensor, objective: Objective, keys: list[int], gradient: bool) -> Seen:
@@ -197,15 +200,18 @@ class Victim:
     def _drawing(self, keys: list[int]) -> AbstractContextManager[None]:
         return keyed_draws(self.model, keys) if self.is_stochastic else nullcontext()
 
-    def _check(self, loss: Tensor, grad: Tensor | None) -> None:
+    def _complaint(self, grad: Tensor | None, layer: str) -> str:
         name = "the network's own surrogate" if self.policy is None else repr(self.policy)
-        if not bool(torch.isfinite(loss).all()):
+        if grad is None:
             fix = "repair the network: its own forward pass is not finite"
-            raise ValueError(explain("a loss that is not a number", "finite logits", fix))
-        if grad is not None and not bool(torch.isfinite(grad).all()):
-            rows = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
-            came = f"a gradient that is not a number in {rows} of {len(grad)} samples, under {name}"
-            raise ValueError(explain(came, "finite gradients", "choose another policy, or a less sharp surrogate"))
+            return explain(f"a loss that is not a number, first seen in {layer}", "finite logits", fix)
+        rows = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
+        came = f"a gradient that is not a number in {rows} of {len(grad)} samples, under {name}, first seen in {layer}"
+        return explain(came, "finite gradients", "choose another policy, or a less sharp surrogate")
+
+
+def _finite(values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all())
 
 
 def _draws(asked: int | None, stochastic: bool, own: int) -> int:
