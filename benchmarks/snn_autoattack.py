@@ -204,7 +204,12 @@ def table(lines: list[dict[str, Any]]) -> str:
     groups: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
     for line in lines:
         groups.setdefault((line["model"], line["eps"], line["method"]), []).append(line)
-    for (model, eps, method), found in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1])):
+
+    def place(item: tuple[tuple[str, float, str], list[dict[str, Any]]]) -> tuple[str, float, float]:
+        (model, eps, _), found = item
+        return model, eps, -float(np.mean([line["robust"] for line in found]))
+
+    for (model, eps, method), found in sorted(groups.items(), key=place):
         robust = [line["robust"] for line in sorted(found, key=lambda one: one["seed"])]
         low, high = wilson(float(np.mean(robust)), found[0]["samples"])
         cost = [float(np.mean([line[key] for line in found])) for key in ("forwards", "backwards", "seconds")]

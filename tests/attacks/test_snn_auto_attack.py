@@ -19,7 +19,7 @@ from art_snn.coding import Direct, Latency, MembraneMean
 from art_snn.errors import GradientWarning
 from art_snn.gradients import RGA, Surrogate
 from art_snn.networks import SpikingNetwork, mlp
-from art_snn.threats import Linf
+from art_snn.threats import Linf, pixel_budget
 
 TINY = replace(
     PRESETS["fast"], calibration_steps=3, finalists=2, steps=8, restarts=(2, 4), patience=2, targets=2, fab_targets=1,
@@ -275,3 +275,12 @@ def test_restarts_side_by_side_are_those_one_after_the_other(digits):
     assert np.array_equal(run.restart, attack.last_run.restart)
     solved = run.success
     assert np.array_equal(picked[solved], points.reshape(3, *digits.x.shape)[run.restart[solved], solved.nonzero()[0]])
+
+
+@pytest.mark.parametrize(("norm", "eps"), [(2, 0.5), (1, 1.5)])
+def test_other_norms_climb_too(digits, norm, eps):
+    attack = made(digits.ann, norm=norm, eps=eps)
+    x_adv = attack.generate(digits.x[:12], digits.y[:12])
+    assert pixel_budget(norm, eps).contains(digits.x[:12], x_adv).all()
+    assert attack.last_run.success.any()
+    assert "sa-pgd-ce" not in [row.rung for row in attack.last_run.rows]
