@@ -29,6 +29,7 @@ from art.attacks.evasion import (
     ProjectedGradientDescent,
     SquareAttack,
 )
+from art_snn.evaluation.losses import MarginLoss
 from spike_timing_report import write_report
 from spikingjelly.activation_based import layer
 from torch import nn
@@ -39,7 +40,6 @@ from art_snn.coding.straight_through import carry_gradient
 from art_snn.data import Dataset, load
 from art_snn.errors import GradientWarning
 from art_snn.evaluation.attacks import with_loss
-from art_snn.evaluation.losses import MarginLoss
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
 from art_snn.gradients import TSSLBP
 from art_snn.networks import load as load_network

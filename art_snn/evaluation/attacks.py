@@ -110,22 +110,22 @@ ATTACKS: dict[str, Attack] = {
         Attack(
             "pgd", "PGD-20", "white-box", _pgd, {"max_iter": 20, "step_share": 0.25, "num_random_init": 1, **_BATCH}
         ),
-        Attack("apgd-ce", "APGD-CE", "white-box", _apgd, {"max_iter": 50, "loss_type": "ce", **_BATCH}, native=True),
+        Attack("apgd-ce", "APGD-CE", "white-box", _apgd, {"max_iter": 40, "loss_type": "ce", **_BATCH}, native=True),
         Attack(
             "apgd-margin",
             "APGD-margin",
             "white-box",
             _apgd,
-            {"max_iter": 50, "loss_type": "margin", **_BATCH},
+            {"max_iter": 40, "loss_type": "margin", **_BATCH},
             native=True,
         ),
-        Attack("square", "Square", "black-box", _square, {"max_iter": 250, "batch_size": 256}, native=True),
+        Attack("square", "Square", "black-box", _square, {"max_iter": 150, "batch_size": 256}, native=True),
     )
 }
 
 UNBOUNDED = Attack(
-    "unbounded", "PGD-40 with 4 starts, whole range", "white-box", _pgd,
-    {"max_iter": 40, "step_share": 0.1, "num_random_init": 4, **_BATCH},
+    "unbounded", "PGD-40 with 2 starts, whole range", "white-box", _pgd,
+    {"max_iter": 40, "step_share": 0.1, "num_random_init": 2, **_BATCH},
 )  # fmt: skip
 """What flag E5 runs with a budget of the whole range: it has to break every model."""
 

@@ -150,7 +150,7 @@ class Measurement:
             unbounded_flag(unbounded["accuracy"]["low"], majority),
             encoder_flag(subject.classifier),
             clean_flag(clean["accuracy"]["low"], majority),
-            *order_flags(accuracy, knowledge),
+            *order_flags(accuracy, knowledge, len(self.x)),
         ]
 
     def _keep_examples(self, key: str, images: Array) -> None:

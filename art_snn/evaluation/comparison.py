@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_BROKEN = 0.05
+"""Worst-case accuracy below which a model counts as broken."""
+
 
 @dataclass
 class Comparison:
@@ -82,9 +85,13 @@ class Comparison:
         return Table(["model", "eps (Linf)", "clean", *self.attacks, "worst case [95 %]", "flags"], rows)
 
     def verdict(self) -> list[str]:
-        """What may be said, in sentences that obey the flags and the intervals."""
-        eps = self.eps[-1]
+        """What may be said, in sentences that obey the flags and the intervals.
+
+        The budget is the largest one that does not break every model.
+        """
         usable = [model for model in self.models if self.valid(model)]
+        telling = [eps for eps in self.eps if any(self.accuracy(model, None, eps).value > _BROKEN for model in usable)]
+        eps = max(telling, default=self.eps[-1])
         lines = [
             f"{model}: invalid ({', '.join(flag.id for flag in self.raised(model) if flag.invalidates)}); "
             "no robustness can be read from these attacks."

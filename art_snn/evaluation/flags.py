@@ -114,12 +114,16 @@ def clean_flag(accuracy_low: float, majority: float) -> Flag:
     return Flag("E8", accuracy_low <= majority, accuracy_low, majority, text)
 
 
-def order_flags(accuracy: dict[tuple[str, float], float], knowledge: dict[str, str]) -> list[Flag]:
+def order_flags(accuracy: dict[tuple[str, float], float], knowledge: dict[str, str], samples: int) -> list[Flag]:
     """W1 to W3: iterating helps, white box beats black box, gradients beat noise, at every budget.
+
+    A difference counts from 0.2 points on, and from two samples on where fewer than 1000 are evaluated.
 
     :param accuracy: accuracy under each attack and budget.
     :param knowledge: what each attack knows: ``white-box``, ``black-box`` or ``none``.
+    :param samples: how many samples each accuracy is over.
     """
+    slack = max(BLACK_BOX_SLACK, 2 / samples)
     budgets = sorted({eps for _, eps in accuracy if eps > 0})
     gap = {"W1": -np.inf, "W2": -np.inf, "W3": -np.inf}
     for eps in budgets:
@@ -140,6 +144,6 @@ def order_flags(accuracy: dict[tuple[str, float], float], knowledge: dict[str, s
         "W3": "noise beats every gradient attack: gradients are masked, or the attack is too weak",
     }
     return [
-        Flag(name, bool(value > BLACK_BOX_SLACK), float(max(value, -1.0)), BLACK_BOX_SLACK, texts[name])
+        Flag(name, bool(value > slack + 1e-9), float(max(value, -1.0)), slack, texts[name])
         for name, value in gap.items()
     ]

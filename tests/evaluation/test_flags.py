@@ -106,12 +106,15 @@ def test_thresholds_of_the_scalar_flags():
 def test_order_flags_compare_per_budget():
     knowledge = {"fgsm": "white-box", "pgd": "white-box", "square": "black-box", "noise": "none"}
     good = {("noise", 0.1): 0.9, ("fgsm", 0.1): 0.5, ("pgd", 0.1): 0.3, ("square", 0.1): 0.4}
-    assert not any(flag.raised for flag in order_flags(good, knowledge))
+    assert not any(flag.raised for flag in order_flags(good, knowledge, 1000))
     for name, value, flag in (("fgsm", 0.2, "W1"), ("square", 0.1, "W2"), ("noise", 0.2, "W3")):
-        found = {f.id for f in order_flags({**good, (name, 0.1): value}, knowledge) if f.raised}
+        found = {f.id for f in order_flags({**good, (name, 0.1): value}, knowledge, 1000) if f.raised}
         assert flag in found
+    one_sample = {**good, ("square", 0.1): 0.3 - 1 / 100}
+    assert not any(flag.raised for flag in order_flags(one_sample, knowledge, 100))
+    assert any(flag.raised for flag in order_flags(one_sample, knowledge, 1000))
     only_noise = {("noise", 0.1): 0.9}
-    assert not any(flag.raised for flag in order_flags(only_noise, knowledge))
+    assert not any(flag.raised for flag in order_flags(only_noise, knowledge, 1000))
 
 
 def test_pages_exist_in_the_documentation(snn, samples):
