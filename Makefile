@@ -3,6 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Small networks: threads that spin while they wait cost more than they bring.
+export OMP_WAIT_POLICY ?= PASSIVE
+export MPLBACKEND ?= Agg
+
 .PHONY: venv compare test test-all lint clean
 
 venv: $(STAMP)
@@ -15,13 +19,13 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 compare: $(STAMP)
-	$(BIN)/art-snn compare --dataset digits --out runs/compare-digits
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/art-snn compare --dataset digits --out runs/compare-digits
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m 'not slow'
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
