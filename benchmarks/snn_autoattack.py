@@ -183,7 +183,7 @@ def plan() -> Iterator[tuple[str, float, str, Method, tuple[int, ...]]]:
             yield model, eps, "ART PGD-20, own", art_pgd, SEEDS
             yield model, eps, "SNNAutoAttack fast", fast, SEEDS
     yield AT, 0.16, "SNNAutoAttack standard, doubled steps", suite("standard", doubled=True), SEEDS
-    for eps in (0.16, 1.0):
+    for eps in (0.08, 0.12, 0.16, 1.0):
         yield "digits_snn_poisson", eps, "ART PGD-20, own", art_pgd, SEEDS[:1]
         yield "digits_snn_poisson", eps, "SNNAutoAttack fast", fast, SEEDS[:1]
     yield AT, 0.16, "ART AutoAttack, short Square", art_autoattack(short=True), SEEDS

@@ -21,6 +21,8 @@ from art.estimators.classification import PyTorchClassifier
 from art_snn.attacks.evasion import SNNAutoPGD, SNNSquare
 from art_snn.errors import suggest
 from art_snn.evaluation.seeding import seeded_globals
+from art_snn.gradients import Surrogate
+from art_snn.networks import SpikingNetwork
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Builder = Callable[[PyTorchClassifier, float, int, Mapping[str, Any]], Any]
@@ -97,11 +99,28 @@ def _apgd(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapp
     return SNNAutoPGD(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
 
 
+def _apgd_sharp(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
+    options = dict(parameters)
+    policy = Surrogate(options.pop("surrogate"), options.pop("sharpness"))
+    return _apgd(classifier, eps, seed, {**options, "policy": policy if _follows(classifier.model, policy) else None})
+
+
+def _follows(model: Any, policy: Surrogate) -> bool:
+    """Whether the model spikes through surrogates that the policy can replace."""
+    try:
+        policy.check(model)
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(model, SpikingNetwork)
+
+
 def _square(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
     return SNNSquare(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
 
 
 _BATCH = {"batch_size": 64}
+_SHARP = {"max_iter": 40, "nb_random_init": 2, "surrogate": "atan", "sharpness": 8.0, **_BATCH}
+"""A network masks its training surrogate; a sharper one sees more. A model without spikes gets the restarts alone."""
 ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for attack in (
@@ -119,6 +138,7 @@ ATTACKS: dict[str, Attack] = {
             {"max_iter": 40, "loss_type": "margin", **_BATCH},
             native=True,
         ),
+        Attack("apgd-sharp", "APGD-CE, sharp surrogate", "white-box", _apgd_sharp, _SHARP, native=True),
         Attack("square", "Square", "black-box", _square, {"max_iter": 150, "batch_size": 256}, native=True),
     )
 }

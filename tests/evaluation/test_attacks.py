@@ -81,3 +81,24 @@ def test_fingerprints_tell_content_apart():
     assert len(set(prints)) == len(prints)
     assert derived_seed(0, "a") != derived_seed(1, "a")
     assert 0 <= derived_seed(0, "a") < 2**31
+
+
+def test_the_sharp_attack_swaps_surrogates_where_there_are_any(ann, snn):
+    sharp = attack_named("apgd-sharp")
+    assert "atan" in repr(sharp.build(snn, 0.1, 0, sharp.parameters).policy)
+    assert sharp.build(ann, 0.1, 0, sharp.parameters).policy is None
+
+
+def test_the_sharp_attack_on_neurons_that_cannot_follow(samples):
+    from spikingjelly.activation_based import neuron, surrogate
+    from torch import nn
+
+    from art_snn.coding import Direct
+    from art_snn.estimators import SNNClassifier
+    from art_snn.networks import SpikingNetwork
+
+    levels = neuron.ILIFNode(surrogate_function=surrogate.MultiLevelSpikeCount(4))
+    net = SpikingNetwork(Direct(T=3), nn.Sequential(nn.Flatten(), nn.Linear(64, 16), levels, nn.Linear(16, 10)))
+    classifier = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
+    x_adv = attack_named("apgd-sharp").generate(classifier, samples[0][:4], samples[1][:4], 0.1)
+    assert np.isfinite(x_adv).all()
