@@ -29,6 +29,7 @@ from train_reference import OUT, SHAPE, digits_split
 
 from art_snn import SNNClassifier
 from art_snn.attacks.evasion import PRESETS, RandomCorners, SNNAutoAttack, SNNAutoPGD, SNNSquare, StableAdaptivePGD
+from art_snn.evaluation.attacks import averaged
 from art_snn.gradients import ASSG, BPTR, HART, PDSG, RGA, ANNTwin, Surrogate
 from art_snn.networks import load
 
@@ -79,9 +80,10 @@ def counted(model: nn.Module) -> Iterator[Counted]:
 
 
 def judged(clf: Any, x_adv: np.ndarray, y: np.ndarray, counter: Counted, **more: Any) -> dict[str, Any]:
-    """Robust accuracy by a fresh prediction, and the cost so far."""
+    """Robust accuracy by a fresh prediction (of a stochastic network, the mean of ten draws), and the cost so far."""
     spent = {"forwards": counter.forwards, "backwards": counter.backwards}
-    robust = clf.predict(x_adv, batch_size=BATCH).argmax(1) == y
+    with averaged(clf.model, 10):
+        robust = clf.predict(x_adv, batch_size=BATCH).argmax(1) == y
     return {"robust": float(robust.mean()), **spent, **more}
 
 
