@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder
-from art_snn.coding.straight_through import carry_gradient, central_difference
+from art_snn.coding.straight_through import carry_gradient, central_difference, is_traced
 from art_snn.coding.timing import DUST
 from art_snn.errors import explain
 
@@ -114,7 +114,7 @@ class Burst(Encoder):
         """See :func:`burst`."""
         value = x.detach()
         spikes = self._code(value)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         return carry_gradient(spikes, x, self._slope(value, spikes))
 

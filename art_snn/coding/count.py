@@ -2,7 +2,8 @@ r"""Spike count: :math:`n_k = \sum_t o_{t,k}`.
 
 Counts tie often (uniform random counts with T = 4 and ten classes tie at the top 72 % of the time), which breaks
 difference-of-logits losses and makes arg max depend on the class order. Give the decoder its output neuron and the
-accumulated current :math:`m_k = \sum_t I_{t,k}` breaks ties: :math:`z_k = n_k + \frac12 \tanh m_k`.
+accumulated current :math:`m_k = \sum_t I_{t,k}` breaks ties: :math:`z_k = n_k + \frac14 \tanh m_k`, which spans less than
+one spike.
 
 Source: Diehl and Cook 2015 (rate read-out).
 """
@@ -44,7 +45,7 @@ class SpikeCount(Decoder):
     def decode(self, o: Tensor) -> Tensor:
         """See :func:`spike_count`."""
         count = spike_count(self.spikes(o))
-        return count if self.neuron is None else count + 0.5 * torch.tanh(o.sum(0))
+        return count if self.neuron is None else count + 0.25 * torch.tanh(o.sum(0))
 
     def spikes(self, o: Tensor) -> Tensor:
         """Output spikes ``[T, N, K]`` for the body's output."""

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder, check_steps
-from art_snn.coding.straight_through import carry_gradient, central_difference
+from art_snn.coding.straight_through import carry_gradient, central_difference, is_traced
 from art_snn.errors import explain
 
 _REACH = 1 / 16
@@ -90,7 +90,7 @@ class WeightedPhase(Encoder):
         """See :func:`phase`."""
         value = x.detach()
         spikes = self._code(value)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         return carry_gradient(spikes, x, self._slope(value, spikes))
 

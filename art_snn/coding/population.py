@@ -30,7 +30,7 @@ from torch import Tensor
 from art_snn.coding.base import Encoder
 from art_snn.coding.draws import SeededDraws
 from art_snn.coding.poisson import poisson
-from art_snn.coding.straight_through import carry_gradient, central_difference
+from art_snn.coding.straight_through import carry_gradient, central_difference, is_traced
 from art_snn.coding.timing import place
 from art_snn.errors import explain
 
@@ -128,7 +128,7 @@ class Population(Encoder):
         r = responses(x, self.m)
         value = r.detach()
         spikes = _spikes(value, self.T, self.variant, self.draws)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         return carry_gradient(spikes, r, self._slope(value, spikes))
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder
-from art_snn.coding.straight_through import carry_gradient, carry_path
+from art_snn.coding.straight_through import carry_gradient, carry_path, is_traced
 from art_snn.coding.timing import place
 from art_snn.errors import explain
 
@@ -92,7 +92,7 @@ class RankOrder(Encoder):
     def encode(self, x: Tensor) -> Tensor:
         """See :func:`rank_order`."""
         spikes = rank_order(x, self.T)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         if self.backward == "soft_rank":
             return carry_path(spikes, self._soft_spikes(x))

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor
 
 from art_snn.coding.base import Encoder
-from art_snn.coding.straight_through import carry_gradient
+from art_snn.coding.straight_through import carry_gradient, is_traced
 from art_snn.coding.timing import place, spike_bin
 
 
@@ -85,7 +85,7 @@ class _Window(Encoder):
         """The block of spikes; see the function of the same name."""
         value = x.detach()
         spikes = self._block(value)
-        if not x.requires_grad:
+        if not is_traced(x):
             return spikes
         return carry_gradient(spikes, x, self._slope(value, spikes))
 

@@ -197,3 +197,22 @@ def test_exit_by_hand():
 def test_accuracy_over_time_takes_ties_as_errors():
     o = torch.tensor([[[1.0, 1.0]], [[0.0, 1.0]], [[5.0, 0.0]]])
     assert accuracy_over_time(o, torch.tensor([1])).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_evidence_never_outweighs_a_spike():
+    """Three spikes on a heavily negative current beat two on a heavily positive one, in float32 as well."""
+    spikes = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]], [[1.0, 1.0]]])
+    evidence = torch.tensor([[[-900.0, 900.0]]] * 3)
+    z = SpikeCount(_Replay(spikes))(evidence)[0]
+    assert z[0] > z[1]
+
+
+class _Replay(torch.nn.Module):
+    """Fires a given train, whatever drives it."""
+
+    def __init__(self, spikes):
+        super().__init__()
+        self.spikes = spikes
+
+    def forward(self, current):
+        return self.spikes
