@@ -2,8 +2,8 @@ r"""Spike count: :math:`n_k = \sum_t o_{t,k}`.
 
 Counts tie often (uniform random counts with T = 4 and ten classes tie at the top 72 % of the time), which breaks
 difference-of-logits losses and makes arg max depend on the class order. Give the decoder its output neuron and the
-accumulated current :math:`m_k = \sum_t I_{t,k}` breaks ties: :math:`z_k = n_k + \frac14 \tanh m_k`, which spans less than
-one spike.
+accumulated current :math:`m_k = \sum_t I_{t,k}` breaks ties: :math:`z_k = n_k + \frac14 \tanh m_k`, which spans less
+than one spike.
 
 Source: Diehl and Cook 2015 (rate read-out).
 """
