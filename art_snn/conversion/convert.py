@@ -39,7 +39,7 @@ def convert(model: nn.Module, T: int, method: str | Method = "qcfs", calibration
     :param calibration: inputs ``[N, *]`` or an iterable of batches. A ReLU network needs them: its thresholds are
         measured there. A QCFS network has trained ones, and the first batch is a trial run.
     :return: a network in eval mode.
-    :raises TypeError: if ``model`` is no module.
+    :raises TypeError: if ``model`` is no module, or spikes already.
     :raises ValueError: for a layer that cannot be converted (by name), T < 1, an unknown method, missing calibration
         data, a threshold that training drove to zero or below, or a QCFS network for SpikingJelly's recipes.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.conversion.graph import LayerGraph, on_device_of
-from art_snn.errors import explain
+from art_snn.errors import explain, summary
 
 _BATCH = 64
 
@@ -31,7 +31,7 @@ def percentile(x: Tensor, share: float = 0.997) -> Tensor:
 def batches(calibration: Any, graph: LayerGraph) -> Iterator[Tensor]:
     """Batches of inputs from one array or tensor, or from an iterable of batches or of (batch, labels).
 
-    :raises ValueError: if there is nothing in it.
+    :raises ValueError: if there is nothing in it, or something that is not finite.
     """
     empty = True
     if hasattr(calibration, "shape"):
@@ -40,7 +40,10 @@ def batches(calibration: Any, graph: LayerGraph) -> Iterator[Tensor]:
         chunks = calibration
     for chunk in chunks:
         empty = False
-        yield on_device_of(graph, chunk[0] if isinstance(chunk, tuple | list) else chunk)
+        x = on_device_of(graph, chunk[0] if isinstance(chunk, tuple | list) else chunk)
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(explain(summary(x), "finite calibration data", "remove NaN and inf: torch.nan_to_num(x)"))
+        yield x
     if empty:
         raise ValueError(explain("no calibration data", "a few hundred inputs", "calibration=x_train[:512]"))
 
@@ -60,7 +63,7 @@ def measured_thresholds(graph: LayerGraph, calibration: Any, share: float = 0.99
     try:
         with torch.no_grad():
             for x in batches(calibration, graph):
-                for name, value in watched(graph, x, (nn.ReLU,)).items():
+                for name, value in _fitting(graph, x).items():
                     positive = value[value > 0]
                     if positive.numel():
                         level = percentile(positive, share)
@@ -72,6 +75,15 @@ def measured_thresholds(graph: LayerGraph, calibration: Any, share: float = 0.99
             came = f"layer {step.target!r}, which never activates on the calibration data"
             raise ValueError(explain(came, "activations to measure a threshold from", "pass inputs of every class"))
     return found
+
+
+def _fitting(graph: LayerGraph, x: Tensor) -> dict[str, Tensor]:
+    try:
+        return watched(graph, x, (nn.ReLU,))
+    except RuntimeError as error:
+        fix = "calibrate on inputs as the model takes them, batch first"
+        came = f"{summary(x)}, on which the model failed ({error})"
+        raise ValueError(explain(came, "calibration data of the model's input shape", fix)) from error
 
 
 def watched(graph: LayerGraph, x: Tensor, kinds: tuple[type[nn.Module], ...]) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from art_snn.conversion.vocabulary import (
     refuse_operation,
 )
 from art_snn.errors import explain
+from art_snn.networks.spiking_network import SpikingNetwork
 
 _NUMBERS = ("size", "shape")
 _ON_NUMBERS = {"add": "add_number", "mul": "mul_number", "floordiv": "floordiv_number"}
@@ -37,7 +38,7 @@ def trace(model: nn.Module, *, max_pool: str = "refuse") -> LayerGraph:
 
     :param model: a feed-forward network ``[N, *] -> [N, K]`` of the vocabulary.
     :param max_pool: ``refuse``, or ``average``: average pooling of the same geometry in its place.
-    :raises TypeError: if ``model`` is no module.
+    :raises TypeError: if ``model`` is no module, or spikes already.
     :raises ValueError: for a layer or operation that cannot be converted, by name, or a forward that depends on values.
 
     >>> [step.name for step in trace(nn.Sequential(nn.Flatten(), nn.Linear(4, 2))).steps]
@@ -45,6 +46,9 @@ def trace(model: nn.Module, *, max_pool: str = "refuse") -> LayerGraph:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(explain(repr(model), "a torch.nn.Module", "pass the network, not its estimator: clf.model"))
+    if isinstance(model, SpikingNetwork):
+        fix = "pass its source; the number of steps is chosen there: convert(model, T)"
+        raise TypeError(explain("a SpikingNetwork", "a network that does not spike yet", fix))
     if max_pool not in ("refuse", "average"):
         raise ValueError(explain(f"max_pool={max_pool!r}", "'refuse' or 'average'", "max_pool='average'"))
     if isinstance(model, LayerGraph):

@@ -225,6 +225,25 @@ def test_missing_calibration_is_an_error(ann, qnn):
         convert(qnn, 4, "rate_coding", calibration=torch.rand(4, 1, 8, 8))
 
 
+def test_unusable_calibration_data_are_explained(ann):
+    with pytest.raises(ValueError, match="finite calibration data"):
+        convert(ann, 4, calibration=torch.full((4, 1, 8, 8), torch.nan))
+    with pytest.raises(ValueError, match="the model's input shape"):
+        convert(ann, 4, calibration=torch.rand(4, 3, 8, 8))
+
+
+def test_what_spikes_already_is_not_converted(qnn):
+    with pytest.raises(TypeError, match="does not spike yet"):
+        convert(convert(qnn, 4), 4)
+
+
+def test_calibration_data_may_be_a_loader_or_an_array(ann):
+    x = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    pairs = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, torch.zeros(32)), batch_size=64)
+    nets = [convert(ann, 4, calibration=data) for data in (x, x.numpy(), [x], pairs)]
+    assert all(torch.equal(net(x), nets[0](x)) for net in nets)
+
+
 def test_a_negative_threshold_is_an_error_that_names_the_layer(qnn):
     broken = copy.deepcopy(qnn)
     broken.get_submodule("5").threshold.data.fill_(-0.2)
