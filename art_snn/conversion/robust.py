@@ -144,7 +144,7 @@ def robust_loss(net: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, beta: float
 
 
 def fine_tune(
-    net: SpikingNetwork,
+    net: nn.Module,
     data: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     *,
@@ -158,7 +158,7 @@ def fine_tune(
 
     Choose a checkpoint on validation data, never on test data.
 
-    :param net: from :func:`robust_convert`, or any converted network.
+    :param net: from :func:`robust_convert`, any converted network, or the ReLU network before it.
     :param data: batches of inputs and labels.
     :param optimizer: over ``net.parameters()``.
     :param eps: L-infinity budget.
