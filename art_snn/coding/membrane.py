@@ -18,6 +18,7 @@ from torch import Tensor
 
 from art_snn.coding.base import Decoder
 from art_snn.coding.filtered import check_tau, psp
+from art_snn.errors import explain
 
 
 def membrane_mean(o: Tensor, tau: float = 2.0) -> Tensor:
@@ -101,12 +102,24 @@ class MembraneMax(_Membrane):
 
 
 class MeanCurrent(Decoder):
-    r"""Mean current of the last layer, :math:`z = \frac1T \sum_t o_t`: the plainest read-out, without ties.
+    r"""Mean current of the last layer, :math:`z = \frac1{T-k} \sum_{t \ge k} o_t`: the plainest read-out, without ties.
+
+    :param skip: first steps :math:`k` that are left out, fewer than there are.
+    :raises ValueError: if it is negative, or leaves no step.
 
     >>> MeanCurrent()(torch.tensor([1.0, 3.0]).view(2, 1, 1)).item()
     2.0
     """
 
+    def __init__(self, skip: int = 0) -> None:
+        super().__init__()
+        if isinstance(skip, bool) or int(skip) != skip or skip < 0:
+            raise ValueError(explain(f"skip = {skip!r}", "a whole number of steps, at least 0", "MeanCurrent(skip=0)"))
+        self.skip = int(skip)
+
     def decode(self, o: Tensor) -> Tensor:
-        """Mean over time."""
-        return o.mean(0)
+        """Mean over the steps that count."""
+        if self.skip >= o.shape[0]:
+            fix = f"MeanCurrent(skip={max(o.shape[0] - 1, 0)})"
+            raise ValueError(explain(f"skip = {self.skip} of {o.shape[0]} steps", "at least one step left", fix))
+        return o[self.skip :].mean(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.networks.twin import ann_twin
 
 _BUILDERS: dict[str, Callable[..., SpikingNetwork]] = {"mlp": mlp, "cnn": cnn}
+_ELSEWHERE = {"converted": "art_snn.conversion.storage"}
+"""Builders of packages above this one: the module whose ``rebuild`` makes the network, imported when a file asks."""
 
 
 def describe(net: nn.Module) -> dict[str, Any] | None:
@@ -99,17 +102,25 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
 
 
 def _rebuild(recipe: dict[str, Any] | None, path: Path) -> nn.Module:
-    if not recipe or recipe.get("builder") not in _BUILDERS:
+    if not recipe or recipe.get("builder") not in {*_BUILDERS, *_ELSEWHERE}:
         fix = "build the network yourself and pass it: load(path, into=net)"
         raise ValueError(explain(f"{path.name} without a recipe", "a network of art_snn.networks", fix))
     arguments = dict(recipe["arguments"])
-    arguments["input_shape"] = tuple(arguments["input_shape"])
+    if "input_shape" in arguments:
+        arguments["input_shape"] = tuple(arguments["input_shape"])
     encoder, decoder = (_code(recipe.get(role)) for role in ("encoder", "decoder"))
-    net = _BUILDERS[recipe["builder"]](**arguments, encoder=encoder, decoder=decoder)
+    net = _builder(recipe["builder"])(**arguments, encoder=encoder, decoder=decoder)
     if recipe.get("twin"):
         return ann_twin(net)
     net.eot, net.votes = recipe["eot"], recipe["votes"]
     return net
+
+
+def _builder(name: str) -> Callable[..., SpikingNetwork]:
+    if name in _BUILDERS:
+        return _BUILDERS[name]
+    rebuild: Callable[..., SpikingNetwork] = import_module(_ELSEWHERE[name]).rebuild
+    return rebuild
 
 
 def _code(config: dict[str, Any] | None) -> Any:

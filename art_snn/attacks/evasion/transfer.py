@@ -15,6 +15,7 @@ from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.snn_auto_pgd import ascent
 from art_snn.attacks.evasion.victim import Seen, Victim
+from art_snn.conversion.encoders import warn_other_encoder
 from art_snn.errors import explain
 
 
@@ -23,6 +24,7 @@ class Transfer(NativeAttack):
 
     :param source: an ART PyTorch classifier with inputs and classes of the same shape; gradients are its own.
     :raises ValueError: if ``source`` has other inputs or classes, or the attack is targeted.
+    :warns EncoderWarning: if ``source`` is the network of ``estimator`` behind another spike code.
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`; ``policy`` steers the
     gradients of the source.
@@ -46,6 +48,7 @@ class Transfer(NativeAttack):
         if ours != theirs:
             came = f"a source with inputs and classes {theirs}"
             raise ValueError(explain(came, f"{ours}, as the model under attack", "train the source on the same data"))
+        warn_other_encoder(self.source.model, self.estimator.model)
 
     def _victim(self) -> Victim:
         return Victim(self.estimator, None, self.eot, self.votes, self.seed)
