@@ -119,3 +119,11 @@ def test_other_codes_and_norms_are_refused(digits):
     net = mlp((1, 8, 8), 10, encoder=Latency(T=4))
     with pytest.raises(ValueError, match="norm=2"):
         LatencyPGD(SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0)), norm=2)
+
+
+@pytest.mark.parametrize("code", [Latency(8, polarity="dark_first"), Latency(8, "edl"), Latency(8, drop_below=0.2)])
+def test_timing_rules_it_cannot_turn_back_are_refused(code):
+    net = mlp((1, 8, 8), 10, hidden=(8,), encoder=code)
+    clf = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
+    with pytest.raises(ValueError, match="use SNNAutoPGD"):
+        LatencyPGD(clf, eps=0.1)

@@ -83,13 +83,29 @@ def test_fingerprints_tell_content_apart():
     assert 0 <= derived_seed(0, "a") < 2**31
 
 
-def test_the_sharp_attack_swaps_surrogates_where_there_are_any(ann, snn):
-    sharp = attack_named("apgd-sharp")
-    assert "atan" in repr(sharp.build(snn, 0.1, 0, sharp.parameters).policy)
-    assert sharp.build(ann, 0.1, 0, sharp.parameters).policy is None
+def test_the_adaptive_attack_fits_the_model(ann, snn, latency):
+    adaptive = attack_named("adaptive")
+    built = {name: adaptive.build(clf, 0.1, 0, adaptive.parameters).attacks for name, clf in
+             (("ann", ann), ("snn", snn), ("latency", latency))}  # fmt: skip
+    assert [type(attack).__name__ for attack in built["latency"]] == ["SNNAutoPGD", "LatencyPGD"]
+    assert [type(attack).__name__ for attack in built["snn"]] == ["SNNAutoPGD", "SNNAutoPGD"]
+    assert all("atan" in repr(attack.policy) for attack in built["snn"])
+    assert all(attack.policy is None for attack in built["ann"])
+    assert built["ann"][0].seed != built["ann"][1].seed
 
 
-def test_the_sharp_attack_on_neurons_that_cannot_follow(samples):
+def test_attacks_in_turn_keep_what_the_first_one_broke(snn, samples):
+    x, y = samples
+    adaptive = attack_named("adaptive")
+    turn = adaptive.build(snn, 0.1, 3, adaptive.parameters)
+    alone = turn.attacks[0].generate(x, y)
+    broken = turn.attacks[0].record.success
+    both = turn.generate(x, y)
+    np.testing.assert_array_equal(both[broken], alone[broken])
+    assert (snn.predict(both).argmax(1) == y).sum() <= (snn.predict(alone).argmax(1) == y).sum()
+
+
+def test_the_adaptive_attack_on_neurons_that_cannot_follow(samples):
     from spikingjelly.activation_based import neuron, surrogate
     from torch import nn
 
@@ -100,5 +116,5 @@ def test_the_sharp_attack_on_neurons_that_cannot_follow(samples):
     levels = neuron.ILIFNode(surrogate_function=surrogate.MultiLevelSpikeCount(4))
     net = SpikingNetwork(Direct(T=3), nn.Sequential(nn.Flatten(), nn.Linear(64, 16), levels, nn.Linear(16, 10)))
     classifier = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
-    x_adv = attack_named("apgd-sharp").generate(classifier, samples[0][:4], samples[1][:4], 0.1)
+    x_adv = attack_named("adaptive").generate(classifier, samples[0][:4], samples[1][:4], 0.1)
     assert np.isfinite(x_adv).all()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,18 +29,33 @@ from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
 from art_snn.attacks.evasion.victim import Seen, Victim
 from art_snn.coding import Latency
-from art_snn.coding.timing import spike_bin
+from art_snn.coding.timing import Timing, spike_bin
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope
 from art_snn.networks.spiking_network import SpikingNetwork
 
 _KEPT = 0.9
+_CONVENTIONS = ("floor", "linear", "log")
+
+
+def knows_timing(net: Any) -> bool:
+    """Whether the network has a latency code whose bins this attack can turn back into pixels.
+
+    >>> from art_snn.networks import mlp
+    >>> [knows_timing(mlp((1, 8, 8), 10, encoder=code)) for code in (Latency(4), Latency(4, polarity="dark_first"))]
+    [True, False]
+    """
+    code = net.encoder if isinstance(net, SpikingNetwork) else None
+    if not isinstance(code, Latency) or code.convention not in _CONVENTIONS:
+        return False
+    return code.timing == Timing(code.T, code.convention)
 
 
 class LatencyPGD(NativeAttack):
     """Moves the spikes of a :class:`~art_snn.coding.Latency` code (L-infinity on pixels); see the module's text.
 
-    :raises ValueError: if the network has another code, or preprocessing that changes intensities.
+    :raises ValueError: if the network has another code, or a latency code of another polarity or convention, or
+        preprocessing that changes intensities.
 
     The parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`.
 
@@ -59,9 +75,10 @@ class LatencyPGD(NativeAttack):
     def _check_params(self) -> None:
         super()._check_params()
         net = self.estimator.model
-        if not isinstance(net, SpikingNetwork) or not isinstance(net.encoder, Latency):
-            came = type(getattr(net, "encoder", net)).__name__
-            raise ValueError(explain(came, "a SpikingNetwork with a Latency code", "use SNNAutoPGD for other codes"))
+        if not knows_timing(net):
+            came = repr(getattr(net, "encoder", type(net).__name__))
+            expected = f"a Latency code of convention {', '.join(_CONVENTIONS)}, with the convention's own polarity"
+            raise ValueError(explain(came, expected, "use SNNAutoPGD for other codes"))
         if self.estimator.preprocessing_defences:
             fix = "attack the classifier without its preprocessors, or use SNNAutoPGD"
             raise ValueError(explain("preprocessors before the code", "raw intensities", fix))

@@ -44,7 +44,7 @@ from art_snn.attacks.evasion.ladder import (
     SuiteRun,
     first_success,
 )
-from art_snn.attacks.evasion.latency_pgd import LatencyPGD
+from art_snn.attacks.evasion.latency_pgd import LatencyPGD, knows_timing
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.preflight import preflight
 from art_snn.attacks.evasion.random_corners import RandomCorners
@@ -54,7 +54,6 @@ from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.victim import Victim
-from art_snn.coding import Latency
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.threats import PixelBudget, pixel_budget
@@ -288,7 +287,7 @@ class _Evaluation:
     def _moves_spikes(self) -> bool:
         """Whether the code is one whose spikes an attack can move."""
         return (
-            self.spiking and isinstance(self.model.encoder, Latency) and self.suite.threat.norm == np.inf
+            self.spiking and knows_timing(self.model) and self.suite.threat.norm == np.inf
             and not self.suite.estimator.preprocessing_defences
         )  # fmt: skip
 
