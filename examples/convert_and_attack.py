@@ -229,6 +229,7 @@ def figure(records: list[dict[str, Any]], path: Path) -> None:
         ax.set(xscale="log", xlabel="steps, pre-simulation included", ylabel=f"{title}, %")
         ax.set_xticks([1, 2, 4, 8, 16, 32], [1, 2, 4, 8, 16, 32])
         ax.minorticks_off()
+    axes[0].set_ylim(bottom=84)
     axes[0].legend(fontsize=7, frameon=False)
     fig.savefig(path, metadata={"Date": None})
 

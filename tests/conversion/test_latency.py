@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from art_snn.coding import MeanCurrent
 from art_snn.conversion import QCFS, convert, operations
 
 
@@ -52,6 +53,16 @@ def test_spikes_add_and_direct_input_multiplies():
     assert counted.accumulates == pytest.approx(rate * 6 * 4 * 3)
     assert counted.dense == 4 * (24 + 18)
     assert counted.rate == rate
+
+
+def test_read_out_skips_the_steps_that_do_not_count():
+    o = torch.rand(6, 3, 2)
+    assert torch.equal(MeanCurrent(skip=2)(o), o[2:].mean(0))
+    assert MeanCurrent(skip=2).config() == {"skip": 2}
+    with pytest.raises(ValueError, match="at least one step left"):
+        MeanCurrent(skip=6)(o)
+    with pytest.raises(ValueError, match="at least 0"):
+        MeanCurrent(skip=-1)
 
 
 def test_counting_leaves_the_network_alone():
