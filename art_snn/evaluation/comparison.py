@@ -73,6 +73,13 @@ class Comparison:
         """Whether no flag invalidates the model's numbers."""
         return not any(flag.invalidates for flag in self.raised(model))
 
+    @property
+    def telling_eps(self) -> float:
+        """The largest budget that does not break every usable model: the one that tells models apart."""
+        usable = [model for model in self.models if self.valid(model)]
+        telling = [eps for eps in self.eps if any(self.accuracy(model, None, eps).value > _BROKEN for model in usable)]
+        return max(telling, default=self.eps[-1])
+
     def table(self) -> Table:
         """One row per model and budget: clean, each attack, worst case (percent, 95 % interval), flags."""
         rows = []
@@ -85,13 +92,9 @@ class Comparison:
         return Table(["model", "eps (Linf)", "clean", *self.attacks, "worst case [95 %]", "flags"], rows)
 
     def verdict(self) -> list[str]:
-        """What may be said, in sentences that obey the flags and the intervals.
-
-        The budget is the largest one that does not break every model.
-        """
+        """What may be said at :attr:`telling_eps`, in sentences that obey the flags and the intervals."""
         usable = [model for model in self.models if self.valid(model)]
-        telling = [eps for eps in self.eps if any(self.accuracy(model, None, eps).value > _BROKEN for model in usable)]
-        eps = max(telling, default=self.eps[-1])
+        eps = self.telling_eps
         lines = [
             f"{model}: invalid ({', '.join(flag.id for flag in self.raised(model) if flag.invalidates)}); "
             "no robustness can be read from these attacks."

@@ -49,9 +49,9 @@ def security_curves(result: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
-    """Accuracy under each attack and in the worst case, at the largest budget."""
+    """Accuracy under each attack and in the worst case, at the budget that tells the models apart."""
     ax = new_figure(7.2, 3.6).add_subplot() if ax is None else ax
-    eps = result.eps[-1]
+    eps = result.telling_eps
     names = ["clean", *result.attacks, "worst case"]
     width = 0.8 / len(result.models)
     for i, model in enumerate(result.models):
@@ -61,7 +61,7 @@ def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
         spread = np.array([[100 * (p.value - p.low) for p in points], [100 * (p.high - p.value) for p in points]])
         at = np.arange(len(names)) + (i - (len(result.models) - 1) / 2) * width
         ax.bar(at, values, width, yerr=spread, color=COLORS[i % len(COLORS)], label=model, error_kw={"lw": 0.8})
-    ax.set_xticks(np.arange(len(names)), names)
+    ax.set_xticks(np.arange(len(names)), names, rotation=20)
     ax.set(ylabel="accuracy (%)", ylim=(0, 105), title=f"eps = {eps:.4g}")
     ax.legend(frameon=False, ncols=min(4, len(result.models)), fontsize="small")
     return ax
