@@ -15,7 +15,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from train_reference import OUT, SHAPE, digits_split
 from art_snn import SNNClassifier
 from art_snn.attacks.evasion import PRESETS, RandomCorners, SNNAutoAttack, SNNAutoPGD, SNNSquare, StableAdaptivePGD
 from art_snn.evaluation.attacks import averaged
+from art_snn.evaluation.cost import Cost, counted
 from art_snn.gradients import ASSG, BPTR, HART, PDSG, RGA, ANNTwin, Surrogate
 from art_snn.networks import load
 
@@ -54,32 +54,7 @@ def classifier(name: str) -> Any:
     return kind(net, nn.CrossEntropyLoss(), SHAPE, 10, clip_values=(0.0, 1.0), device_type="cpu")
 
 
-class Counted:
-    """Forward and backward passes of a model, in samples, also for attacks that do not count them."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.forwards = self.backwards = 0
-        self.handle = model.register_forward_hook(self._count)
-
-    def _count(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:  # noqa: ARG002
-        self.forwards += len(output)
-        if output.requires_grad:
-            output.register_hook(self._back)
-
-    def _back(self, grad: torch.Tensor) -> None:
-        self.backwards += len(grad)
-
-
-@contextmanager
-def counted(model: nn.Module) -> Iterator[Counted]:
-    counter = Counted(model)
-    try:
-        yield counter
-    finally:
-        counter.handle.remove()
-
-
-def judged(clf: Any, x_adv: np.ndarray, y: np.ndarray, counter: Counted, **more: Any) -> dict[str, Any]:
+def judged(clf: Any, x_adv: np.ndarray, y: np.ndarray, counter: Cost, **more: Any) -> dict[str, Any]:
     """Robust accuracy by a fresh prediction (of a stochastic network, the mean of ten draws), and the cost so far."""
     spent = {"forwards": counter.forwards, "backwards": counter.backwards}
     with averaged(clf.model, 10):
