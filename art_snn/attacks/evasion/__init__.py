@@ -9,6 +9,7 @@ from art_snn.attacks.evasion.gumbel_event import GumbelEventAttack
 from art_snn.attacks.evasion.hamming_fw import HammingFW
 from art_snn.attacks.evasion.ladder import PRESETS, LadderRow, Preset, SuiteRun
 from art_snn.attacks.evasion.latency_pgd import LatencyPGD
+from art_snn.attacks.evasion.lift import lift
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.pixel import PixelAttack
 from art_snn.attacks.evasion.random_corners import RandomCorners
@@ -56,5 +57,6 @@ __all__ = [
     "SuiteRun",
     "Transfer",
     "UniversalEventPerturbation",
+    "lift",
     "sea_step",
 ]
