@@ -17,6 +17,7 @@ from torch import Tensor
 
 from art_snn.errors import explain, summary
 from art_snn.threats.base import ThreatModel, in_kind_of, paired
+from art_snn.threats.projection import largest
 
 
 class SpikeFlips(ThreatModel):
@@ -111,16 +112,6 @@ class SpikeFlips(ThreatModel):
         unit = "cell" if self.k == 1 else "cells"
         most = "" if self.most == 1 else f", up to {self.most:g} events in a cell"
         return f"SpikeFlips({self.k:g} {unit}, {kind}{most})"
-
-
-def largest(value: Tensor, k: float) -> Tensor:
-    """Where the ``k`` largest positive entries of each row are, the first among equals; bool ``[N, D]``.
-
-    >>> largest(torch.tensor([[2.0, 0.0, 2.0, -1.0, 3.0]]), 2).tolist()
-    [[True, False, False, False, True]]
-    """
-    rank = value.sort(dim=1, descending=True, stable=True).indices.argsort(dim=1)
-    return (rank < k) & (value > 0)
 
 
 def _whole(value: float, least: float) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from art_snn.threats import SpikeFlips
-from art_snn.threats.flips import largest
+from art_snn.threats.projection import largest
 
 KINDS = [{}, {"add": False}, {"delete": False}, {"most": math.inf}, {"most": math.inf, "add": False}, {"most": 2}]
 

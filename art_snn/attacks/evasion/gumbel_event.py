@@ -24,7 +24,7 @@ from art_snn.attacks.evasion.grid import GridAttack, GridSearch, allowed
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen
 from art_snn.errors import explain
-from art_snn.threats.flips import largest
+from art_snn.threats.projection import largest
 
 
 class GumbelEventAttack(GridAttack):

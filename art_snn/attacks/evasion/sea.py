@@ -16,7 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from art_snn.threats.flips import SpikeFlips, largest
+from art_snn.threats.flips import SpikeFlips
+from art_snn.threats.projection import largest
 
 
 def flip_gain(x: Tensor, g: Tensor, threat: SpikeFlips) -> Tensor:

@@ -30,7 +30,8 @@ from art_snn.attacks.evasion.trials import TrialAttack, Trials
 from art_snn.attacks.evasion.victim import Seen, Victim
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope
-from art_snn.threats.flips import SpikeFlips, largest
+from art_snn.threats.flips import SpikeFlips
+from art_snn.threats.projection import largest
 
 _MORE = 10
 _TINY = 1e-12

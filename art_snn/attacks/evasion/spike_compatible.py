@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ from art_snn.attacks.evasion.victim import Seen, Victim
 from art_snn.errors import explain
 from art_snn.gradients import SCG
 from art_snn.gradients.base import AttackScope, GradientPolicy
-from art_snn.threats.flips import largest
+from art_snn.threats.projection import largest
 
 _FLIPS = 0.05
 _PULL = 0.1
@@ -113,7 +114,7 @@ class SpikeCompatibleImages(PixelAttack):
 
     loss_types = ("ce", "margin", "dlr")
 
-    def __init__(self, estimator: Any, norm: Any = float("inf"), eps: float = 8 / 255, max_iter: int = 25,
+    def __init__(self, estimator: Any, norm: Any = np.inf, eps: float = 8 / 255, max_iter: int = 25,
                  policy: GradientPolicy | None = None, **kwargs: Any) -> None:  # fmt: skip
         super().__init__(estimator, norm, eps, max_iter, policy=SCG() if policy is None else policy, **kwargs)
 
@@ -122,8 +123,9 @@ class SpikeCompatibleImages(PixelAttack):
         if not hasattr(self.estimator, "at_spikes"):
             came = f"a {type(self.estimator).__name__}"
             raise TypeError(explain(came, "an SNNClassifier", "attack a spiking network"))
-        if tuple(self.estimator.clip_values or ()) != (0.0, 1.0):
-            came = f"clip_values={self.estimator.clip_values}"
+        clip = self.estimator.clip_values
+        if clip is None or (float(np.min(clip[0])), float(np.max(clip[1]))) != (0.0, 1.0):
+            came = f"clip_values={clip}"
             raise ValueError(explain(came, "(0.0, 1.0): pixels are firing probabilities", "scale the images to [0, 1]"))
 
     def _victim(self) -> Victim:

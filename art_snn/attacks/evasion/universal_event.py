@@ -24,7 +24,7 @@ from art_snn.attacks.evasion.record import Ledger
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Victim
 from art_snn.errors import explain
-from art_snn.threats.flips import largest
+from art_snn.threats.projection import largest
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _KEPT = 0.9
