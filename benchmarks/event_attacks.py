@@ -38,7 +38,7 @@ from art_snn.attacks.evasion import (
     SpikeCompatibleGradient,
     SpikeFool,
     UniversalEventPerturbation,
-)  # fmt: skip
+)
 from art_snn.data import load as data
 from art_snn.evaluation.statistics import proportion
 from art_snn.networks import load
@@ -57,8 +57,6 @@ UNDER_K: dict[str, tuple[Any, dict[str, Any], bool]] = {
     "HammingFW, add-only": (HammingFW, {"max_iter": 30, "delete": False}, False),
     "HammingFW, delete-only": (HammingFW, {"max_iter": 30, "add": False}, False),
     "HammingFW, frames 0-2 (Sparse, repaired)": (HammingFW, {"max_iter": 30, "frames": (0, 1, 2)}, False),
-    "SparseEventAttack": (SparseEventAttack, {"max_iter": 10}, False),
-    "SpikeFool": (SpikeFool, {"max_iter": 4, "deepfool_iter": 6}, False),
     "SpikeCompatibleGradient, 25 steps": (SpikeCompatibleGradient, {}, True),
     "GumbelEventAttack, 100 queries": (GumbelEventAttack, {}, True),
     "EventSquare, 200 queries": (EventSquare, {"max_iter": 200}, True),
@@ -66,6 +64,8 @@ UNDER_K: dict[str, tuple[Any, dict[str, Any], bool]] = {
     **{f"random {kind}, 40 draws": (RandomEvents, {"kind": kind}, True) for kind in (
         "flip", "delete", "insert", "polarity", "hot_pixel", "burst", "time_warp")},
     "random flip, 200 draws": (RandomEvents, {"max_iter": 200}, True),
+    "SparseEventAttack": (SparseEventAttack, {"max_iter": 10}, False),
+    "SpikeFool": (SpikeFool, {"max_iter": 4, "deepfool_iter": 6}, False),
 }  # fmt: skip
 """Class, settings, and whether seeds matter."""
 
