@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
+from art_snn.neurons import StochasticGate
 from art_snn.spiking import reset_state, spiking_neurons
 
 _STEPPING = (layer.MultiStepContainer, layer.SeqToANNContainer, layer.StepModeContainer)
@@ -39,9 +40,10 @@ class AnalogNetwork(nn.Module):
 def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
     """Copy the body of ``net``, with ReLU for every spiking neuron (identity for one that ends the body).
 
-    Topology, weights and parameter names are those of ``net``; learnable neuron parameters have no counterpart and are
-    dropped, and containers that step through time become plain sequences. A neuron ends the body if it is the last
-    module of an ``nn.Sequential``; what a module with a ``forward`` of its own runs last cannot be known.
+    Topology, weights and parameter names are those of ``net``; learnable neuron parameters and stochastic gates have no
+    counterpart and are dropped, and containers that step through time become plain sequences. A neuron ends the body if
+    it is the last module of an ``nn.Sequential``; what a module with a ``forward`` of its own runs last cannot be
+    known.
 
     :raises ValueError: if a spiking neuron is the body itself.
 
@@ -60,6 +62,9 @@ def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
     for name in neurons:
         parent, _, child = name.rpartition(".")
         body.get_submodule(parent)._modules[child] = nn.Identity() if _ends(body, name) else nn.ReLU()
+    for name in [name for name, module in body.named_modules() if isinstance(module, StochasticGate)]:
+        parent, _, child = name.rpartition(".")
+        body.get_submodule(parent)._modules[child] = nn.Identity()
     functional.set_step_mode(body, "s")
     twin = AnalogNetwork(body).train(net.training)
     twin.recipe = None if net.recipe is None else {**net.recipe, "twin": True}
