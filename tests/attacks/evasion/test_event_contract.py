@@ -110,7 +110,7 @@ def test_the_universal_pattern_does_not_depend_on_the_batch_size(events):
 def test_seeds_repeat_and_differ(events, name):
     one, two = (made(name, events.clf, seed=0).generate(events.x, events.y) for _ in range(2))
     assert np.array_equal(one, two)
-    small = {"side": 2} if name == "patch" else {"k": 6 if name == "hot_pixel" else 3}
+    small = {"side": 2} if name == "patch" else {"k": {"hot_pixel": 6, "time_warp": 40}.get(name, 3)}
     if name not in STARTS_ALIKE:
         later = {"first_restart": 1}
         one, other = (made(name, events.clf, seed=s, **small).generate(events.x, events.y, **later) for s in (0, 1))
