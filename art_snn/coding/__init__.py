@@ -46,6 +46,7 @@ from art_snn.coding.spike_camera import TFI, TFP, SpikeCamera, spike_camera, tfi
 from art_snn.coding.time_weighted import TimeWeighted, time_weighted
 from art_snn.coding.timing import Timing, spike_bin
 from art_snn.coding.trains import spike_times, van_rossum, victor_purpura
+from art_snn.coding.transform import SpikeTransform, Transformed, spike_transform
 from art_snn.coding.windows import EarlyBurst, LateBurst, RateSyn, early_burst, late_burst, rate_syn
 from art_snn.coding.z_time import ZTime, z_time
 
@@ -83,8 +84,10 @@ __all__ = [
     "SignedPoisson",
     "SpikeCamera",
     "SpikeCount",
+    "SpikeTransform",
     "TimeWeighted",
     "Timing",
+    "Transformed",
     "WeightedPhase",
     "ZTime",
     "accuracy_over_time",
@@ -127,6 +130,7 @@ __all__ = [
     "spike_camera",
     "spike_count",
     "spike_times",
+    "spike_transform",
     "tet",
     "tfi",
     "tfp",

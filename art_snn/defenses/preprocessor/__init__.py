@@ -1,0 +1,21 @@
+"""Transforms of spike trains as ART preprocessors, each with an honest backward pass."""
+
+from art_snn.coding.transform import SpikeTransform, Transformed, spike_transform
+from art_snn.defenses.preprocessor.base import SpikePreprocessor
+from art_snn.defenses.preprocessor.filters import (
+    BackgroundActivityFilter,
+    QuantizedCorrelationFilter,
+    RefractoryFilter,
+)
+from art_snn.defenses.preprocessor.smoothing import TemporalSmoothing
+
+__all__ = [
+    "BackgroundActivityFilter",
+    "QuantizedCorrelationFilter",
+    "RefractoryFilter",
+    "SpikePreprocessor",
+    "SpikeTransform",
+    "TemporalSmoothing",
+    "Transformed",
+    "spike_transform",
+]
