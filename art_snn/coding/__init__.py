@@ -37,6 +37,7 @@ from art_snn.coding.membrane import (
     membrane_max,
     membrane_mean,
 )
+from art_snn.coding.perturb import drop_frames, drop_spikes, jitter, time_warp
 from art_snn.coding.phase import WeightedPhase, phase
 from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
@@ -99,12 +100,15 @@ __all__ = [
     "decision_time",
     "delta",
     "direct",
+    "drop_frames",
+    "drop_spikes",
     "early_burst",
     "event_bins",
     "event_frames",
     "exit_time",
     "first_spike",
     "frequency",
+    "jitter",
     "kernel_loss",
     "late_burst",
     "latency",
@@ -135,6 +139,7 @@ __all__ = [
     "tfi",
     "tfp",
     "tie_rate",
+    "time_warp",
     "time_weighted",
     "van_rossum",
     "victor_purpura",
