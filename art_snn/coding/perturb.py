@@ -120,8 +120,7 @@ def time_warp(s: Tensor, strength: float, draws: SeededDraws) -> Tensor:
     >>> int(time_warp(s, 1.0, SeededDraws(0)).argmax()) != 4
     True
     """
-    if isinstance(strength, bool) or not 0 <= strength <= 1:
-        raise ValueError(explain(f"strength={strength!r}", "a number in [0, 1]", "pass strength=0.5"))
+    check_strength(strength)
     check_binary(s)
     if strength == 0 or len(s) == 1:
         return s
@@ -176,6 +175,15 @@ def check_probability(name: str, value: float) -> None:
     """
     if isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(explain(f"{name}={value!r}", "a probability in [0, 1]", f"pass {name}=0.8"))
+
+
+def check_strength(strength: float) -> None:
+    """Check the strength of :func:`time_warp`.
+
+    :raises ValueError: if it is outside [0, 1] or no number.
+    """
+    if isinstance(strength, bool) or not 0 <= strength <= 1:
+        raise ValueError(explain(f"strength={strength!r}", "a number in [0, 1]", "pass strength=0.5"))
 
 
 def check_frames(k: int, T: int) -> None:

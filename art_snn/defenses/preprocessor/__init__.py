@@ -7,15 +7,20 @@ from art_snn.defenses.preprocessor.filters import (
     QuantizedCorrelationFilter,
     RefractoryFilter,
 )
+from art_snn.defenses.preprocessor.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
 from art_snn.defenses.preprocessor.smoothing import TemporalSmoothing
 
 __all__ = [
     "BackgroundActivityFilter",
+    "FrameDrop",
     "QuantizedCorrelationFilter",
     "RefractoryFilter",
+    "SpikeDropout",
+    "SpikeJitter",
     "SpikePreprocessor",
     "SpikeTransform",
     "TemporalSmoothing",
+    "TimeWarp",
     "Transformed",
     "spike_transform",
 ]
