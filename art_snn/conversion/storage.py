@@ -16,7 +16,7 @@ from art_snn.networks.spiking_network import SpikingNetwork
 
 _NEURONS: dict[str, tuple[type[ConvertedIF], tuple[str, ...]]] = {
     "ConvertedIF": (ConvertedIF, ("start", "v_reset")),
-    "SRPIF": (SRPIF, ("pre", "tolerance")),
+    "SRPIF": (SRPIF, ("pre", "tolerance", "certain")),
     "COSIF": (COSIF, ("pre", "iterations")),
 }
 
