@@ -1,7 +1,7 @@
 """ANN-to-SNN conversion: quantized activations, exact integrate-and-fire counterparts, and error calibration."""
 
 from art_snn.conversion.convert import convert
-from art_snn.conversion.encoders import EncoderWarning, warn_other_encoder
+from art_snn.conversion.encoders import EncoderWarning, check_same_encoder, warn_redeployed
 from art_snn.conversion.folding import fold_batch_norm
 from art_snn.conversion.graph import LayerGraph
 from art_snn.conversion.latency import Operations, StepCount, latency, operations
@@ -35,6 +35,7 @@ __all__ = [
     "SpikingActivation",
     "StepCount",
     "UniformNoise",
+    "check_same_encoder",
     "convert",
     "count_error",
     "fine_tune",
@@ -46,5 +47,5 @@ __all__ = [
     "qcfs",
     "replace_activations",
     "robust_convert",
-    "warn_other_encoder",
+    "warn_redeployed",
 ]

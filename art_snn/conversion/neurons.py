@@ -35,6 +35,7 @@ import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
+from art_snn.coding.base import Encoder
 from art_snn.conversion.qcfs import check_threshold
 from art_snn.errors import explain
 from art_snn.gradients.spike import surrogate
@@ -258,14 +259,16 @@ class FoldedTime(nn.Module):
     """A network of ordinary layers on spike trains: time and batch are one axis between the neurons.
 
     :param graph: layers ``[T N, *] -> [T N, K]``, with :class:`SpikingActivation` where it spikes.
+    :param encoder: the code it was converted for, if that is known.
 
     >>> FoldedTime(nn.Linear(3, 2))(torch.zeros(4, 5, 3)).shape
     torch.Size([4, 5, 2])
     """
 
-    def __init__(self, graph: nn.Module) -> None:
+    def __init__(self, graph: nn.Module, encoder: Encoder | None = None) -> None:
         super().__init__()
         self.graph = graph
+        self.encoder = None if encoder is None else (encoder,)  # in a tuple: no part of the network
 
     def forward(self, s: Tensor) -> Tensor:
         """Outputs ``[T, N, K]`` of trains ``[T, N, *]``."""

@@ -87,7 +87,8 @@ def robust_convert(
     for activation in activations:
         activation.threshold.data.mul_(scale)
         activation.T = T
-    net = SpikingNetwork(Direct(T), FoldedTime(graph), MeanCurrent())
+    encoder = Direct(T)
+    net = SpikingNetwork(encoder, FoldedTime(graph, encoder), MeanCurrent())
     net.recipe = recipe_of(graph, T)
     return net.eval()
 

@@ -41,7 +41,7 @@ def rebuild(
     read = [Step(name, op, target, _read(args), _read(kwargs)) for name, op, target, args, kwargs in steps]
     made = {name: _made(name, config, T) for name, config in layers.items()}
     graph = LayerGraph(read, output, made, {name: torch.zeros(shape) for name, shape in constants.items()})
-    net = SpikingNetwork(encoder, FoldedTime(graph), decoder)
+    net = SpikingNetwork(encoder, FoldedTime(graph, encoder), decoder)
     net.recipe = recipe_of(graph, T)
     return net
 
