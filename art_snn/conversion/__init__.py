@@ -11,7 +11,8 @@ from art_snn.conversion.noise import EmpiricalNoise, GaussianNoise, Noise, Unifo
 from art_snn.conversion.qcfs import QCFS, qcfs
 from art_snn.conversion.replace import replace_activations
 from art_snn.conversion.residuals import count_error, layer_residuals
-from art_snn.conversion.robust import fine_tune, robust_convert
+from art_snn.conversion.robust import robust_convert
+from art_snn.conversion.robust_training import fine_tune, mart_loss, trades_loss
 from art_snn.conversion.thresholds import percentile
 
 __all__ = [
@@ -42,10 +43,12 @@ __all__ = [
     "fold_batch_norm",
     "latency",
     "layer_residuals",
+    "mart_loss",
     "operations",
     "percentile",
     "qcfs",
     "replace_activations",
     "robust_convert",
+    "trades_loss",
     "warn_redeployed",
 ]
