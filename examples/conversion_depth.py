@@ -20,7 +20,7 @@ from art_snn.conversion import COS, SRP, latency
 from art_snn.networks import load, save
 
 ROWS = (
-    ("qcfs", (1, 2, 4, 8)), (SRP(pre=4), (1, 2, 4)), (SRP(pre=8), (1, 2, 4)), (SRP(pre=8, certain=False), (2,)),
+    ("qcfs", (1, 2, 4, 8, 16)), (SRP(pre=4), (1, 2, 4)), (SRP(pre=8), (1, 2, 4)), (SRP(pre=8, certain=False), (2,)),
     (COS(pre=4), (1, 2, 4)), (COS(pre=8), (1, 2, 4)),
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/depth"), help="folder for networks")
     parser.add_argument("--data", type=Path, help="ART data folder that has mnist.npz; ART's own by default")
-    parser.add_argument("--levels", type=int, default=8)
+    parser.add_argument("--levels", type=int, default=16)
     parser.add_argument("--train", type=int, default=20_000)
     args = parser.parse_args()
     if args.data:
