@@ -50,7 +50,7 @@ def check_same_encoder(attacked: Any, deployed: Any, *, stacklevel: int = 2) -> 
         return True
     came = f"gradients through {source.encoder} of a network deployed with {target.encoder}"
     fix = "attack the deployed network itself, and report this one as a transfer beside it"
-    warnings.warn(explain(came, _EXPECTED, fix), EncoderWarning, stacklevel=stacklevel + 1)
+    warnings.warn(explain(came, _EXPECTED, fix), EncoderWarning, stacklevel=stacklevel)
     return False
 
 
@@ -66,7 +66,7 @@ def warn_redeployed(net: SpikingNetwork, *, stacklevel: int = 2) -> bool:
         return False
     came = f"gradients through {net.encoder} of a network converted for {intended[0]}"
     fix = "attack the converted network itself; if this code is deployed, convert(model, T, encoder=...) says so"
-    warnings.warn(explain(came, _EXPECTED, fix), EncoderWarning, stacklevel=stacklevel + 1)
+    warnings.warn(explain(came, _EXPECTED, fix), EncoderWarning, stacklevel=stacklevel)
     return True
 
 

@@ -93,7 +93,7 @@ class SNNClassifier(PyTorchClassifier):
         self._layer_names = layer_names(model)
         for message in probe_gradient(model, self.input_shape, clip_values):
             warnings.warn(message, stacklevel=2)
-        warn_redeployed(model)
+        warn_redeployed(model, stacklevel=3)
 
     def _check_preprocessing(self) -> None:
         encoder = self.model.encoder

@@ -48,7 +48,7 @@ class Transfer(NativeAttack):
         if ours != theirs:
             came = f"a source with inputs and classes {theirs}"
             raise ValueError(explain(came, f"{ours}, as the model under attack", "train the source on the same data"))
-        check_same_encoder(self.source, self.estimator, stacklevel=3)
+        check_same_encoder(self.source, self.estimator, stacklevel=5)
 
     def _victim(self) -> Victim:
         return Victim(self.estimator, None, self.eot, self.votes, self.seed)
