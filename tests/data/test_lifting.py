@@ -85,6 +85,14 @@ def test_a_packet_shifts_by_whole_bins():
     assert lift(events, attacked, SPAN, retime=False).tolist() == [(450, 0, 0, 0), (450, 0, 0, 1)]
 
 
+def test_an_event_at_the_end_of_a_longer_bin_stays_inside_a_shorter_one():
+    """Ten microseconds in three frames: four, three and three."""
+    events = make_events([3], [0], [0], [1])
+    attacked = np.zeros((3, 2, 1, 1))
+    attacked[1, 1] = 1
+    assert lift(events, attacked, (0, 10)).tolist() == [(6, 0, 0, 1)]
+
+
 def test_no_room_and_other_errors():
     events = make_events([150, 450], [0, 0], [0, 0], [1, 1])
     attacked = to_frames(events, 10, SIZE, binary=True, span=SPAN)
