@@ -3,6 +3,7 @@
 Everything here needs torch only (pictures need matplotlib). Each code is a pure function with a thin class beside it.
 """
 
+from art_snn.coding.back_projection import project_events
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.coding.burst import Burst, burst
 from art_snn.coding.count import SpikeCount, spike_count
@@ -122,6 +123,7 @@ __all__ = [
     "phase",
     "poisson",
     "population",
+    "project_events",
     "psp",
     "quantize",
     "rank_order",
