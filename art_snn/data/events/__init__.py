@@ -2,6 +2,7 @@
 
 from art_snn.data.events.aedat import read_aedat4
 from art_snn.data.events.base import EVENT, check_events, make_events, sensor_size
+from art_snn.data.events.filters import background_activity, refractory
 from art_snn.data.events.frames import to_frames
 from art_snn.data.events.lifting import event_gradients, lift
 from art_snn.data.events.nmnist import decode_nmnist, encode_nmnist, read_nmnist, write_nmnist
@@ -10,6 +11,7 @@ from art_snn.data.events.spike_camera import read_spike_camera, write_spike_came
 
 __all__ = [
     "EVENT",
+    "background_activity",
     "check_events",
     "decode_nmnist",
     "encode_nmnist",
@@ -21,6 +23,7 @@ __all__ = [
     "read_nmnist",
     "read_npz",
     "read_spike_camera",
+    "refractory",
     "sensor_size",
     "to_frames",
     "write_events_np",
