@@ -169,7 +169,7 @@ def _held(x: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
 
     A line with packets of both signs and such a cell is held altogether.
     """
-    bar = 4 * (gain.abs() * x.abs().amax()).sum(1, keepdim=True) + 1
+    bar = 4 * (gain.abs() * x.abs().amax(1, keepdim=True)).sum(1, keepdim=True) + 1
     negative = (x < 0).any(1, keepdim=True)
     both = negative & (x > 0).any(1, keepdim=True) & (mask == 0).any(1, keepdim=True)
     barred = torch.where(x != 0, bar * x.sign(), torch.where(negative, bar, -bar))

@@ -27,9 +27,9 @@ from art_snn.threats.retiming_certificates import displacement
 from art_snn.threats.retiming_dp import best_lines, packet_times, uneven
 from art_snn.threats.retiming_exact import best_spending, profiles
 
-_BISECTIONS = 60
-_CHUNK = 10_000_000
-_SMALL = 100_000
+_BISECTIONS = 30
+_CHUNK = 8_000_000
+_SMALL = 400_000
 """States of the exact program for a sample, beyond which budgets get a price."""
 
 
@@ -168,11 +168,11 @@ class _Priced:
         low = torch.zeros(len(self._totals(dear_cost)[0]), dtype=torch.double, device=self.x.device)
         least = self.weight[self.weight > 0].min()
         high = low.scatter_reduce(0, self.sample, gained, "amax") / least
+        price = self._first_price(gained) / least
         for _ in range(_BISECTIONS):
             active = (self._price(cheap_cost) != self._price(dear_cost)).nonzero()[:, 0]
             if len(active) == 0:
                 break
-            price = (low + high) / 2
             worthwhile = active[gained[active] > (price * least)[self.sample[active]]]
             tried, cost = self.x[:, active], torch.zeros(2, len(active)).to(dear_cost)
             place = torch.searchsorted(active, worthwhile)
@@ -181,10 +181,17 @@ class _Priced:
             total[:, active] = cost
             fits = self._fits(total)
             high, low = torch.where(fits, price, high), torch.where(fits, low, price)
+            price = (low + high) / 2
             into = fits[self.sample[active]]
             dear[:, active[into]], dear_cost[:, active[into]] = tried[:, into], cost[:, into]
             cheap[:, active[~into]], cheap_cost[:, active[~into]] = tried[:, ~into], cost[:, ~into]
         return self._filled(dear, dear_cost, cheap, cheap_cost)
+
+    def _first_price(self, gained: Tensor) -> Tensor:
+        """What the last line gains that the budget could pay for if each cost one unit."""
+        rows = gained.view(-1, self.lines_per_sample)
+        paid = int(self.limit.min().clamp(max=self.lines_per_sample))
+        return rows.topk(max(paid, 1), dim=1).values[:, -1]
 
     def _priced(self, lines: Tensor, price: Tensor) -> tuple[Tensor, Tensor]:
         x, each = self.x[:, lines], price[self.sample[lines]]

@@ -26,15 +26,15 @@ from art_snn.attacks.evasion.retiming import RetimingAttack, RetimingSearch, ins
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Seen
 
-_NEAR, _BOUND, _NOISE = 4.0, 10.0, 7
+_NEAR, _BOUND = 4.0, 10.0
 _CROWDED, _TOO_LATE, _TOO_MANY = 20.0, 10.0, 5.0
 
 
 class ProjectedRetiming(RetimingAttack):
     """Offset logits with a projection in the loop; see the module's text.
 
-    The first run is the published one; later restarts begin with normal noise on the logits. The parameters are those
-    of :class:`~art_snn.attacks.evasion.retiming.RetimingAttack`.
+    It has no random numbers but those of samples without gradient, so a second restart repeats the first. The
+    parameters are those of :class:`~art_snn.attacks.evasion.retiming.RetimingAttack`.
     """
 
     def _search(self, problem: Problem) -> Search:
@@ -48,12 +48,7 @@ class _Logits(RetimingSearch):
         reach = T - 1 if threat.jitter is None else min(threat.jitter, T - 1)
         self.offsets = [u for u in range(-reach, reach + 1) if u >= 0 or not threat.causal]
         near = _NEAR if threat.jitter is not None else 0.0
-        start = torch.stack([torch.full_like(problem.x, near if abs(u) <= 1 else 0.0) for u in self.offsets], 1)
-        self.phi = start
-        time = torch.arange(T, device=problem.x.device)
-        shift = torch.tensor(self.offsets, device=problem.x.device)[:, None]
-        inside_ = (time + shift >= 0) & (time + shift < T)
-        self.outside = (~inside_).view(1, *inside_.shape, *[1] * (problem.x.dim() - 2)).expand(len(problem), *start.shape[1:3], *[1] * (problem.x.dim() - 2))
+        self.phi = torch.stack([torch.full_like(problem.x, near if abs(u) <= 1 else 0.0) for u in self.offsets], 1)
 
     def first(self) -> Tensor:
         """What the logits say before any gradient."""
@@ -70,7 +65,10 @@ class _Logits(RetimingSearch):
 
     def _soft(self, phi: Tensor) -> tuple[Tensor, Tensor]:
         """The expected train ``[n, T, *]`` and the shares of the offsets ``[n, U, T, *]``."""
-        shares = phi.masked_fill(self.outside, -torch.inf).softmax(1)
+        T = phi.shape[2]
+        target = torch.arange(T, device=phi.device) + torch.tensor(self.offsets, device=phi.device)[:, None]
+        outside = ((target < 0) | (target >= T)).view(1, len(self.offsets), T, *[1] * (phi.dim() - 3))
+        shares = phi.masked_fill(outside, -torch.inf).softmax(1)
         return self._moved(shares, self.problem.x), shares
 
     def _moved(self, shares: Tensor, x: Tensor) -> Tensor:
