@@ -2,10 +2,11 @@
 
     python benchmarks/spike_retiming.py           # resumable: finished lines are not run again
     python benchmarks/spike_retiming.py --table   # the table from the lines
+    python benchmarks/spike_retiming.py --picture # docs/images/spike_retiming.svg
 
 The first 60 evaluation samples of the event network, 100 of the latency code (:mod:`train_reference`); 40 steps (for
-random retimings: 41 draws), one run for each of three seeds; the projected attack draws no random numbers, so it has one
-seed. One JSON line per network, budget, attack and seed.
+random retimings: 41 draws), one run for each of three seeds; the projected attack draws no random numbers, so one seed
+is all of them. One JSON line per network, budget, attack and seed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from art_snn.attacks.evasion import ProjectedRetiming, RandomRetiming, SpikeReti
 from art_snn.networks import load
 from art_snn.threats import Retiming
 
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "spike_retiming.svg"
 LINES = Path(__file__).parent / "spike_retiming.jsonl"
 SAMPLES = {"events": 60, "latency": 100}
 STEPS, SEEDS = 40, (0, 1, 2)
@@ -106,10 +108,41 @@ def table() -> None:
             print(f"| {network} | `{threat}` | " + " | ".join(cells) + " |")
 
 
+def picture() -> None:
+    """Rasters of one recording before and after: time in steps, one row for each pixel and polarity that spikes."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams["svg.hashsalt"] = "spike_retiming"
+    clf, x, y = victim("events")
+    attack = SpikeRetiming(clf, jitter=2, moves=60, batch_size=100)
+    x_adv = attack.generate(x, y)
+    chosen = int(np.flatnonzero(attack.record.success)[0])
+    before, after = (v[chosen].reshape(x.shape[1], -1) for v in (x, x_adv))
+    rows = np.flatnonzero(before.any(0))
+    left, new = (before > after)[:, rows], (after > before)[:, rows]
+    said = clf.predict(np.stack([x[chosen], x_adv[chosen]])).argmax(1)
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4.2), sharey=True, layout="constrained")
+    panels = ((before, left, "clean", "#1f77b4", "leave"), (after, new, "retimed", "#d62728", "come"))
+    for axis, (train, special, name, color, word), answer in zip(axes, panels, said, strict=True):
+        stays = (train[:, rows] != 0) & ~special
+        axis.scatter(*np.nonzero(stays), s=4, color="0.65", linewidths=0, label=f"{int(stays.sum())} stay")
+        axis.scatter(*np.nonzero(special), s=10, color=color, linewidths=0, label=f"{int(special.sum())} {word}")
+        axis.set_title(f"{name}: the network says {answer}")
+        axis.set_xlabel("time step")
+        axis.legend(loc="upper right", fontsize=8)
+    axes[0].set_ylabel("pixel and polarity")
+    figure.savefig(PICTURE, metadata={"Date": None})
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the table from the lines")
-    if parser.parse_args().table:
+    parser.add_argument("--picture", action="store_true", help="draw the rasters of the documentation")
+    chosen = parser.parse_args()
+    if chosen.table:
         table()
+    elif chosen.picture:
+        picture()
     else:
         measure()

@@ -27,7 +27,7 @@ from art_snn.threats.retiming_certificates import displacement
 from art_snn.threats.retiming_dp import best_lines, packet_times, uneven
 from art_snn.threats.retiming_exact import best_spending, profiles
 
-_BISECTIONS = 30
+_BISECTIONS = 25
 _CHUNK = 8_000_000
 _SMALL = 400_000
 """States of the exact program for a sample, beyond which budgets get a price."""
@@ -159,13 +159,17 @@ class _Priced:
         self.bound_to_order = torch.ones_like(self.sample, dtype=torch.bool) if self.ordered else uneven(x)
 
     def solve(self) -> Tensor:
-        every = torch.arange(self.x.shape[1], device=self.x.device)
-        dear, dear_cost = self.x.clone(), torch.zeros(2, len(every), dtype=torch.double, device=self.x.device)
-        cheap, cheap_cost = self._priced(every, torch.zeros(int(self.sample[-1]) + 1).to(self.gain))
+        dear, dear_cost = self.x.clone(), torch.zeros(2, len(self.sample), dtype=torch.double, device=self.x.device)
+        cheap, cheap_cost = dear.clone(), dear_cost.clone()
+        counts = (self.x != 0).sum(0)
+        movable = ((counts > 0) & (counts < len(self.x))).nonzero()[:, 0]
+        free = torch.zeros(len(self.sample) // self.lines_per_sample).to(dear_cost)
+        cheap[:, movable], cheap_cost[:, movable] = self._priced(movable, free)
         fits = self._fits(cheap_cost)[self.sample]
         dear[:, fits], dear_cost[:, fits] = cheap[:, fits], cheap_cost[:, fits]
-        gained = self._gain(cheap, every)
-        low = torch.zeros(len(self._totals(dear_cost)[0]), dtype=torch.double, device=self.x.device)
+        gained = torch.zeros_like(dear_cost[0])
+        gained[movable] = self._gain(cheap[:, movable], movable)
+        low = free
         least = self.weight[self.weight > 0].min()
         high = low.scatter_reduce(0, self.sample, gained, "amax") / least
         price = self._first_price(gained) / least
@@ -205,7 +209,7 @@ class _Priced:
         """Moves and delay of each line, ``[2, L]``, as the form that found it counts them."""
         count = (x != 0).cumsum(0) - (best != 0).cumsum(0)
         moves = ((x != 0) & (best == 0)).sum(0)
-        where = in_order.nonzero()[:, 0]
+        where = (in_order & (moves > 0)).nonzero()[:, 0]
         if len(where):
             most = int((x[:, where] != 0).sum(0).max())
             moves[where] = (packet_times(x[:, where], most)[0] != packet_times(best[:, where], most)[0]).sum(0)
