@@ -27,7 +27,7 @@ from art_snn.threats.retiming_certificates import displacement
 from art_snn.threats.retiming_dp import best_lines, packet_times, uneven
 from art_snn.threats.retiming_exact import best_spending, profiles
 
-_BISECTIONS = 25
+_BISECTIONS = 18
 _CHUNK = 8_000_000
 _SMALL = 400_000
 """States of the exact program for a sample, beyond which budgets get a price."""
