@@ -4,7 +4,7 @@
     python benchmarks/spike_retiming.py --table   # the table from the lines
     python benchmarks/spike_retiming.py --picture # docs/images/spike_retiming.svg
 
-The first 60 evaluation samples of the event network, 100 of the latency code (:mod:`train_reference`); 40 steps (for
+The first 40 evaluation samples of the event network, 100 of the latency code (:mod:`train_reference`); 40 steps (for
 random retimings: 41 draws), one run for each of three seeds; the projected attack draws no random numbers, so one seed
 is all of them. One JSON line per network, budget, attack and seed.
 """
@@ -30,7 +30,7 @@ from art_snn.threats import Retiming
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "spike_retiming.svg"
 LINES = Path(__file__).parent / "spike_retiming.jsonl"
-SAMPLES = {"events": 60, "latency": 100}
+SAMPLES = {"events": 40, "latency": 100}
 STEPS, SEEDS = 40, (0, 1, 2)
 ATTACKS = {"SpikeRetiming": SpikeRetiming, "projected": ProjectedRetiming, "random": RandomRetiming}
 BUDGETS: dict[str, list[dict[str, int]]] = {
