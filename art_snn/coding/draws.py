@@ -62,7 +62,7 @@ class SeededDraws:
         self._calls += 1
         shape = (T, *like.shape[1:])
         rows = [
-            torch.rand(shape, generator=torch.Generator().manual_seed(_mixed(self.seed, self._calls, one)))
+            torch.rand(shape, generator=torch.Generator().manual_seed(mixed(self.seed, self._calls, one)))
             for one in keys
         ]
         return torch.stack(rows, 1).to(like)
@@ -89,7 +89,7 @@ class SeededDraws:
                 self.generator(torch.device(key)).set_state(value)
 
 
-def _mixed(*parts: int) -> int:
+def mixed(*parts: int) -> int:
     """A 32-bit seed that depends on every part."""
     text = b"".join(int(part).to_bytes(16, "little", signed=True) for part in parts)
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")

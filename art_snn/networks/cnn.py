@@ -8,6 +8,7 @@ from spikingjelly.activation_based import layer
 from torch import nn
 
 from art_snn.coding.base import Decoder, Encoder
+from art_snn.coding.direct import Direct
 from art_snn.errors import explain
 from art_snn.networks.parts import assemble, check_image, make_neuron
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -38,7 +39,8 @@ def cnn(
     :param batch_norm: normalize each convolution over batch, time and space before its neuron.
     :param encoder: spike code of the input; ``Direct(T=8)`` by default.
     :param decoder: read-out; ``MembraneMean()`` by default.
-    :param neuron: ``lif``, ``if`` or ``plif``.
+    :param neuron: ``lif``, ``if``, ``plif``, or a neuron proposed as a defense; see
+        :func:`~art_snn.networks.parts.make_neuron`.
     :param tau: membrane time constant in steps, above 1.
     :param surrogate_function: slope at a spike while training: ``atan``, ``sigmoid`` or ``triangle``.
     :param seed: seed of the initial weights.
@@ -49,19 +51,20 @@ def cnn(
     torch.Size([2, 10])
     """
     planes, height, width = check_image(input_shape, nb_classes)
-    spiking = make_neuron(neuron, tau, surrogate_function)
+    encoder = encoder if encoder is not None else Direct(T=8)
+    spiking = make_neuron(neuron, tau, surrogate_function, encoder.T)
     shrink = 2 ** len(channels)
     if min(height, width) < shrink:
         came = f"a {height} x {width} image for {len(channels)} pooled blocks"
         raise ValueError(explain(came, f"at least {shrink} x {shrink}", "pass fewer channels, or use mlp"))
     layers: list[nn.Module] = []
-    for inputs, outputs in zip([planes, *channels], channels, strict=False):
+    for block, (inputs, outputs) in enumerate(zip([planes, *channels], channels, strict=False)):
         layers.append(layer.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=not batch_norm, step_mode="m"))
         if batch_norm:
             layers.append(layer.BatchNorm2d(outputs, step_mode="m"))
-        layers += [spiking(), layer.AvgPool2d(2, step_mode="m")]
+        layers += [spiking((outputs, height // 2**block, width // 2**block)), layer.AvgPool2d(2, step_mode="m")]
     flat = channels[-1] * (height // shrink) * (width // shrink)
-    layers += [layer.Flatten(step_mode="m"), layer.Linear(flat, hidden, step_mode="m"), spiking()]
+    layers += [layer.Flatten(step_mode="m"), layer.Linear(flat, hidden, step_mode="m"), spiking((hidden,))]
     layers.append(layer.Linear(hidden, nb_classes, step_mode="m"))
     arguments = {
         "input_shape": (planes, height, width), "nb_classes": nb_classes, "channels": [int(c) for c in channels],

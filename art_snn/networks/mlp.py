@@ -9,6 +9,7 @@ from spikingjelly.activation_based import layer
 from torch import nn
 
 from art_snn.coding.base import Decoder, Encoder
+from art_snn.coding.direct import Direct
 from art_snn.networks.parts import assemble, check_image, features, make_neuron
 from art_snn.networks.spiking_network import SpikingNetwork
 
@@ -32,7 +33,8 @@ def mlp(
     :param hidden: widths of the hidden layers.
     :param encoder: spike code of the input; ``Direct(T=8)`` by default.
     :param decoder: read-out; ``MembraneMean()`` by default.
-    :param neuron: ``lif``, ``if`` or ``plif``.
+    :param neuron: ``lif``, ``if``, ``plif``, or a neuron proposed as a defense; see
+        :func:`~art_snn.networks.parts.make_neuron`.
     :param tau: membrane time constant in steps, above 1.
     :param surrogate_function: slope at a spike while training: ``atan``, ``sigmoid`` or ``triangle``.
     :param seed: seed of the initial weights.
@@ -42,11 +44,12 @@ def mlp(
     2410
     """
     shape = check_image(input_shape, nb_classes)
-    spiking = make_neuron(neuron, tau, surrogate_function)
+    encoder = encoder if encoder is not None else Direct(T=8)
+    spiking = make_neuron(neuron, tau, surrogate_function, encoder.T)
     widths = [features(shape), *map(int, hidden)]
     layers: list[nn.Module] = [layer.Flatten(step_mode="m")]
     for inputs, outputs in pairwise(widths):
-        layers += [layer.Linear(inputs, outputs, step_mode="m"), spiking()]
+        layers += [layer.Linear(inputs, outputs, step_mode="m"), spiking((outputs,))]
     layers.append(layer.Linear(widths[-1], nb_classes, step_mode="m"))
     arguments = {
         "input_shape": shape, "nb_classes": nb_classes, "hidden": widths[1:], "neuron": neuron, "tau": tau,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from math import prod
 from typing import Any
 
@@ -13,11 +14,12 @@ from spikingjelly.activation_based import surrogate
 from torch import nn
 
 from art_snn.coding.base import Decoder, Encoder
-from art_snn.coding.direct import Direct
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
+from art_snn.neurons import DLIF, EvolutionaryLeak, HomeostaticLIF, RandomLeak, StochasticGate
 
-NeuronFactory = Callable[[], nn.Module]
+NeuronFactory = Callable[[tuple[int, ...]], nn.Module]
+"""Makes the neurons of one layer from the shape of one sample's current."""
 
 
 SURROGATES: dict[str, Callable[[], nn.Module]] = {
@@ -28,12 +30,22 @@ SURROGATES: dict[str, Callable[[], nn.Module]] = {
 """Surrogates of the zoo by name, each at SpikingJelly's default sharpness."""
 
 
-def make_neuron(neuron: str = "lif", tau: float = 2.0, surrogate_function: str = "atan") -> NeuronFactory:
-    r"""A factory of multi-step neurons: ``lif``, ``if`` or ``plif``, hard reset, detached, with a named surrogate.
+NEURONS = ("lif", "if", "plif", "dlif", "evolutionary", "homeostatic", "random", "gated")
+"""Neurons of the zoo: SpikingJelly's, and those that were proposed as defenses."""
+
+
+def make_neuron(neuron: str = "lif", tau: float = 2.0, surrogate_function: str = "atan", T: int = 8) -> NeuronFactory:
+    r"""A factory of multi-step neurons with hard, detached reset and a named surrogate.
+
+    ``lif``, ``if`` and ``plif`` are SpikingJelly's; ``dlif``, ``evolutionary``, ``homeostatic`` and ``random`` are
+    :class:`~art_snn.neurons.DLIF`, :class:`~art_snn.neurons.EvolutionaryLeak`,
+    :class:`~art_snn.neurons.HomeostaticLIF` and :class:`~art_snn.neurons.RandomLeak`; ``gated`` is ``lif`` with a
+    :class:`~art_snn.neurons.StochasticGate` behind it. Random neurons of one network have a stream each.
 
     The input is not divided by ``tau`` (``decay_input=False``): :math:`u_t = (1 - 1/\tau) m_{t-1} + I_t`, so that deep
     layers still fire under weights of ordinary size.
 
+    :param T: time steps, for neurons with a parameter per step.
     :raises ValueError: for another name, or ``tau`` not above 1.
     """
     if surrogate_function not in SURROGATES:
@@ -44,18 +56,29 @@ def make_neuron(neuron: str = "lif", tau: float = 2.0, surrogate_function: str =
         raise ValueError(
             explain(f"tau = {tau}", "a membrane time constant above 1", "pass tau=2.0, or neuron='if' for no leak")
         )
-    common: dict[str, Any] = {"detach_reset": True, "step_mode": "m"}
-    slope = SURROGATES[surrogate_function]
-    kinds: dict[str, NeuronFactory] = {
-        "lif": lambda: sj_neuron.LIFNode(float(tau), False, surrogate_function=slope(), **common),
-        "if": lambda: sj_neuron.IFNode(surrogate_function=slope(), **common),
-        "plif": lambda: sj_neuron.ParametricLIFNode(float(tau), False, surrogate_function=slope(), **common),
-    }
-    if neuron not in kinds:
-        known = ", ".join(map(repr, kinds))
+    if neuron not in NEURONS:
+        known = ", ".join(map(repr, NEURONS))
         raise ValueError(
             explain(f"neuron={neuron!r}", f"one of {known}", "for any other neuron build the body yourself")
         )
+    tau, slope, streams = float(tau), SURROGATES[surrogate_function], count(1)
+
+    def common() -> dict[str, Any]:
+        return {"surrogate_function": slope(), "detach_reset": True, "step_mode": "m"}
+
+    def gated(shape: tuple[int, ...]) -> nn.Module:
+        return nn.Sequential(sj_neuron.LIFNode(tau, False, **common()), StochasticGate(shape, seed=next(streams)))
+
+    kinds: dict[str, NeuronFactory] = {
+        "lif": lambda _: sj_neuron.LIFNode(tau, False, **common()),
+        "if": lambda _: sj_neuron.IFNode(**common()),
+        "plif": lambda _: sj_neuron.ParametricLIFNode(tau, False, **common()),
+        "dlif": lambda _: DLIF(T, tau, **common()),
+        "evolutionary": lambda shape: EvolutionaryLeak(T, shape, 1 - 1 / tau, **common()),
+        "homeostatic": lambda shape: HomeostaticLIF(T, shape, tau=tau, **common()),
+        "random": lambda _: RandomLeak(tau, seed=next(streams), **common()),
+        "gated": gated,
+    }
     return kinds[neuron]
 
 
@@ -95,12 +118,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def assemble(
-    builder: str, arguments: dict[str, Any], layers: list[nn.Module], encoder: Encoder | None, decoder: Decoder | None
+    builder: str, arguments: dict[str, Any], layers: list[nn.Module], encoder: Encoder, decoder: Decoder | None
 ) -> SpikingNetwork:
     """Layers between their codes, with fresh weights from ``arguments["seed"]`` and the recipe that rebuilds them."""
     body = nn.Sequential(*layers)
     with seeded(arguments["seed"]):
         start_weights(body)
-    net = SpikingNetwork(encoder if encoder is not None else Direct(T=8), body, decoder)
+    net = SpikingNetwork(encoder, body, decoder)
     net.recipe = {"builder": builder, "arguments": arguments}
     return net
