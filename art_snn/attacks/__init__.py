@@ -7,6 +7,7 @@ from art_snn.attacks.evasion import (
     SNNAutoAttack,
     SNNAutoPGD,
     SNNSquare,
+    SpikeSponge,
     StableAdaptivePGD,
     Transfer,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "SNNAutoAttack",
     "SNNAutoPGD",
     "SNNSquare",
+    "SpikeSponge",
     "StableAdaptivePGD",
     "Transfer",
 ]

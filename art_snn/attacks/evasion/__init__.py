@@ -10,6 +10,8 @@ from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_attack import SNNAutoAttack
 from art_snn.attacks.evasion.snn_auto_pgd import SNNAutoPGD
 from art_snn.attacks.evasion.snn_square import SNNSquare
+from art_snn.attacks.evasion.spike_sponge import SpikeSponge
+from art_snn.attacks.evasion.sponge_record import SpongeRun
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.transfer import Transfer
 
@@ -26,6 +28,8 @@ __all__ = [
     "SNNAutoAttack",
     "SNNAutoPGD",
     "SNNSquare",
+    "SpikeSponge",
+    "SpongeRun",
     "StableAdaptivePGD",
     "SuiteRun",
     "Transfer",

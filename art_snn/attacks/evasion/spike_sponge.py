@@ -14,9 +14,9 @@ Each step, with :math:`g` the gradient of the objective:
           x' \leftarrow \Pi_x(x + c\,m) \text{ on spike grids},
 
 where :math:`\eta` is halved at the check points of Auto-PGD and :math:`c` is so large that the projection alone decides
-which cells change: the linear maximization step of Frank and Wolfe. The first run starts at the clean sample, the second
-at the baseline of :mod:`art_snn.attacks.evasion.brightening`, the others at random points. The accepted point of highest
-energy is returned, measured on the network as it is.
+which cells change: the linear maximization step of Frank and Wolfe. The first run starts at the clean sample, the
+second at the baseline of :mod:`art_snn.attacks.evasion.brightening`, the others at random points. The accepted point of
+highest energy is returned, measured on the network as it is.
 
 Sources: Shumailov et al., "Sponge examples", EuroS&P 2021; Krithivasan et al., "SpikeAttack", DAC 2022.
 """
@@ -275,7 +275,9 @@ class _Hunt:
 
         self.counter.clear()
         g = self.victim.query(point, objective, self.ids, step, gradient=True, scope=scope).ascent
-        self.forwards, self.backwards = (a + b for a, b in zip((self.forwards, self.backwards), self.victim.costs, strict=True))
+        self.forwards, self.backwards = (
+            a + b for a, b in zip((self.forwards, self.backwards), self.victim.costs, strict=True)
+        )
         g = g if self.mask is None else torch.where(self.mask != 0, g, torch.zeros_like(g))
         flat = (g == 0).flatten(1).all(1)
         self.zeros += flat
@@ -311,7 +313,8 @@ def _reported(parts: list[_Hunt], usage: Any, threat: str, policy: GradientPolic
         return torch.cat(values, axis).cpu().numpy()
 
     counts = {
-        name: np.concatenate([np.full(len(p.clean), getattr(p, name)) for p in parts]) for name in ("forwards", "backwards")
+        name: np.concatenate([np.full(len(p.clean), getattr(p, name)) for p in parts])
+        for name in ("forwards", "backwards")
     }
     return SpongeRun(
         clean=joined([p.start.energy for p in parts]), adversarial=joined([p.end.energy for p in parts]),
