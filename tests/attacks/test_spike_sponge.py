@@ -114,7 +114,7 @@ def test_batches_order_and_seeds(digits):
 
 
 def test_no_budget_no_change_and_wrong_samples_are_left_alone(digits):
-    x, y = digits.x[:6], digits.y[:6]
+    x = digits.x[:6]
     attack = SpikeSponge(digits.snn, eps=0.0, max_iter=2)
     assert np.array_equal(attack.generate(x), x)
     wrong = (digits.snn.predict(x).argmax(1) + 1) % 10
