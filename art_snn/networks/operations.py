@@ -219,7 +219,7 @@ class _Watch:
             self.busy = True
             try:
                 leading = [1] * (x.dim() - inner)
-                effective = _reached(layer, (layer.weight != 0).double(), leading, shape)
+                effective = _reached(layer, torch.ne(layer.weight, 0).double(), leading, shape)  # type: ignore[arg-type]
                 dense = _reached(layer, torch.ones_like(layer.weight).double(), leading, shape)  # type: ignore[arg-type]
             finally:
                 self.busy = False

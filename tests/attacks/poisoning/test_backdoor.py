@@ -75,7 +75,7 @@ def test_nothing_poisoned_is_the_data_set_itself_and_misuse_is_explained():
 
 def test_a_backdoor_opens_for_the_trigger_and_for_nothing_else():
     (x, y), (x_test, y_test) = task(160, 1), task(100, 2)
-    trigger = StaticTrigger(0.2, place="bottom_right")
+    trigger = StaticTrigger(0.34, place="bottom_right")
     data = poison_dataset(x, y, trigger, 1, 0.15)
     honest, bad = trained(x, y), trained(data.x, data.y)
     before, after = (measure_backdoor(m, x_test, y_test, trigger, 1) for m in (honest, bad))
@@ -85,7 +85,7 @@ def test_a_backdoor_opens_for_the_trigger_and_for_nothing_else():
     assert after.success_rate > 0.9
     assert after.false_alarms < 0.1
     assert after.samples == (y_test != 1).sum()
-    assert after.added_events + after.deleted_events <= 4 * 2
+    assert after.added_events + after.deleted_events <= 4 * 4 * 2
     assert after.mse == pytest.approx((after.added_events + after.deleted_events) / (4 * 2 * 36))
 
 
