@@ -47,7 +47,7 @@ def run_comparison(
     """
     if not models:
         raise ValueError(explain("no models", "at least one name", "--models ann,snn-direct"))
-    names = list(dict.fromkeys(check_model(name) for name in models))
+    names = list(dict.fromkeys(check_model(name, dataset) for name in models))
     budgets = check_budgets(eps)
     data = load(dataset)
     x, y, _ = data.select(samples, seed)

@@ -111,7 +111,10 @@ def _rebuild(recipe: dict[str, Any] | None, path: Path) -> nn.Module:
     encoder, decoder = (_code(recipe.get(role)) for role in ("encoder", "decoder"))
     net = _builder(recipe["builder"])(**arguments, encoder=encoder, decoder=decoder)
     if recipe.get("twin"):
-        return ann_twin(net)
+        twin = ann_twin(net)
+        twin.over_time = bool(recipe.get("over_time", False))
+        twin.recipe = recipe
+        return twin
     net.eot, net.votes = recipe["eot"], recipe["votes"]
     return net
 

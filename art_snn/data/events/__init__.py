@@ -1,6 +1,27 @@
-"""Recordings of event cameras: structured arrays (t, x, y, p), and their frames."""
+"""Recordings of event cameras: structured arrays (t, x, y, p), their files and their frames."""
 
+from art_snn.data.events.aedat import read_aedat4
 from art_snn.data.events.base import EVENT, check_events, make_events, sensor_size
 from art_snn.data.events.frames import to_frames
+from art_snn.data.events.nmnist import decode_nmnist, encode_nmnist, read_nmnist, write_nmnist
+from art_snn.data.events.npz import read_events_np, read_npz, write_events_np, write_npz
+from art_snn.data.events.spike_camera import read_spike_camera, write_spike_camera
 
-__all__ = ["EVENT", "check_events", "make_events", "sensor_size", "to_frames"]
+__all__ = [
+    "EVENT",
+    "check_events",
+    "decode_nmnist",
+    "encode_nmnist",
+    "make_events",
+    "read_aedat4",
+    "read_events_np",
+    "read_nmnist",
+    "read_npz",
+    "read_spike_camera",
+    "sensor_size",
+    "to_frames",
+    "write_events_np",
+    "write_nmnist",
+    "write_npz",
+    "write_spike_camera",
+]
