@@ -15,7 +15,7 @@ from art_snn import __version__
 
 DEFAULT_EPS = {
     "digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255),
-    "events": (0.05, 0.1, 0.2),
+    "events": (0.01, 0.02, 0.05),
 }  # fmt: skip
 
 
@@ -75,6 +75,8 @@ def compare(
         shown.add_row(*row)
     console.print(shown)
     console.print(f"Threat model: {result.records[0]['threat_model']}.", markup=False, highlight=False)
+    if "note" in result.records[0]:
+        console.print(f"Models: {result.records[0]['note']}.", markup=False, highlight=False)
     for line in result.verdict():
         console.print(line, markup=False, highlight=False)
     for model in result.models:

@@ -3,6 +3,7 @@
 Everything here needs torch only (pictures need matplotlib). Each code is a pure function with a thin class beside it.
 """
 
+from art_snn.coding.back_projection import project_events
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.coding.burst import Burst, burst
 from art_snn.coding.count import SpikeCount, spike_count
@@ -37,6 +38,7 @@ from art_snn.coding.membrane import (
     membrane_max,
     membrane_mean,
 )
+from art_snn.coding.perturb import drop_frames, drop_spikes, jitter, time_warp
 from art_snn.coding.phase import WeightedPhase, phase
 from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
@@ -46,6 +48,7 @@ from art_snn.coding.spike_camera import TFI, TFP, SpikeCamera, spike_camera, tfi
 from art_snn.coding.time_weighted import TimeWeighted, time_weighted
 from art_snn.coding.timing import Timing, spike_bin
 from art_snn.coding.trains import spike_times, van_rossum, victor_purpura
+from art_snn.coding.transform import SpikeTransform, Transformed, spike_transform
 from art_snn.coding.windows import EarlyBurst, LateBurst, RateSyn, early_burst, late_burst, rate_syn
 from art_snn.coding.z_time import ZTime, z_time
 
@@ -83,8 +86,10 @@ __all__ = [
     "SignedPoisson",
     "SpikeCamera",
     "SpikeCount",
+    "SpikeTransform",
     "TimeWeighted",
     "Timing",
+    "Transformed",
     "WeightedPhase",
     "ZTime",
     "accuracy_over_time",
@@ -96,12 +101,15 @@ __all__ = [
     "decision_time",
     "delta",
     "direct",
+    "drop_frames",
+    "drop_spikes",
     "early_burst",
     "event_bins",
     "event_frames",
     "exit_time",
     "first_spike",
     "frequency",
+    "jitter",
     "kernel_loss",
     "late_burst",
     "latency",
@@ -115,6 +123,7 @@ __all__ = [
     "phase",
     "poisson",
     "population",
+    "project_events",
     "psp",
     "quantize",
     "rank_order",
@@ -127,10 +136,12 @@ __all__ = [
     "spike_camera",
     "spike_count",
     "spike_times",
+    "spike_transform",
     "tet",
     "tfi",
     "tfp",
     "tie_rate",
+    "time_warp",
     "time_weighted",
     "van_rossum",
     "victor_purpura",

@@ -31,7 +31,8 @@ MODELS: dict[str, tuple[str, Callable[[int], Encoder]]] = {
     "snn-events": ("event frames as they are, one per time step", lambda T: EventFrames(T)),
 }
 EVENT_MODELS = ("ann", "snn-events")
-"""The models for event frames; there ``ann`` sees the mean of the frames over time. All but the last are for images."""
+"""The models for event frames. All but the last are for images."""
+EVENT_NOTE = "ann sees the mean of the event frames over time: how often each pixel changed, not when"
 
 
 @dataclass(frozen=True)

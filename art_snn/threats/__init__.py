@@ -5,6 +5,7 @@ from art_snn.threats.events import EventBudget
 from art_snn.threats.flips import SpikeFlips
 from art_snn.threats.patch import PatchArea
 from art_snn.threats.pixel import L0, L1, L2, Linf, PixelBudget, pixel_budget
+from art_snn.threats.retiming import Retiming
 
 __all__ = [
     "L0",
@@ -14,6 +15,7 @@ __all__ = [
     "Linf",
     "PatchArea",
     "PixelBudget",
+    "Retiming",
     "SpikeFlips",
     "ThreatModel",
     "pixel_budget",

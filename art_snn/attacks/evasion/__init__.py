@@ -12,8 +12,10 @@ from art_snn.attacks.evasion.latency_pgd import LatencyPGD
 from art_snn.attacks.evasion.lift import lift
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.pixel import PixelAttack
+from art_snn.attacks.evasion.projected_retiming import ProjectedRetiming
 from art_snn.attacks.evasion.random_corners import RandomCorners
 from art_snn.attacks.evasion.random_events import RandomEvents
+from art_snn.attacks.evasion.random_retiming import RandomRetiming
 from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.sea import sea_step
 from art_snn.attacks.evasion.snn_auto_attack import SNNAutoAttack
@@ -22,6 +24,9 @@ from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.sparse_event import SparseEventAttack
 from art_snn.attacks.evasion.spike_compatible import SpikeCompatibleGradient, SpikeCompatibleImages
 from art_snn.attacks.evasion.spike_fool import SpikeFool
+from art_snn.attacks.evasion.spike_retiming import SpikeRetiming
+from art_snn.attacks.evasion.spike_sponge import SpikeSponge
+from art_snn.attacks.evasion.sponge_record import SpongeRun
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.universal_event import UniversalEventPerturbation
@@ -44,8 +49,10 @@ __all__ = [
     "NativeAttack",
     "PixelAttack",
     "Preset",
+    "ProjectedRetiming",
     "RandomCorners",
     "RandomEvents",
+    "RandomRetiming",
     "SNNAutoAttack",
     "SNNAutoPGD",
     "SNNSquare",
@@ -53,6 +60,9 @@ __all__ = [
     "SpikeCompatibleGradient",
     "SpikeCompatibleImages",
     "SpikeFool",
+    "SpikeRetiming",
+    "SpikeSponge",
+    "SpongeRun",
     "StableAdaptivePGD",
     "SuiteRun",
     "Transfer",
