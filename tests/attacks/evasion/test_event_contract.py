@@ -24,7 +24,7 @@ from art_snn.attacks.evasion import (
     SpikeFool,
     UniversalEventPerturbation,
 )  # fmt: skip
-from art_snn.coding import EventFrames, MembraneMean
+from art_snn.coding import EventFrames, MembraneMean, Poisson
 from art_snn.networks import SpikingNetwork, mlp
 from art_snn.threats import SpikeFlips
 
@@ -248,3 +248,14 @@ def test_parameters_out_of_range_are_refused(events, name):
         made(name, events.clf, k=-1)
     with pytest.raises(ValueError, match="expected"):
         made(name, events.clf, seed=-1)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n != "universal"])
+def test_a_stochastic_model_is_judged_by_votes(event_classifier, events, name):
+    body = nn.Sequential(nn.Flatten(2), nn.Linear(768, 16), neuron.LIFNode(step_mode="m"), nn.Linear(16, 10))
+    clf = event_classifier(SpikingNetwork(Poisson(T=2, seed=0), body, MembraneMean()).eval())
+    attack = made(name, clf, votes=2, eot=1)
+    x_adv = attack.generate(events.x[:3])
+    assert attack.threat.contains(events.x[:3], x_adv).all()
+    clean, now = clf.predict(events.x[:3]).argmax(1), clf.predict(x_adv).argmax(1)
+    assert np.array_equal(attack.last_run.success, clean != now)  # binary intensities fire for certain
