@@ -27,6 +27,7 @@ _HOMES = {
     "SNNClassifier": "art_snn.estimators",
     "SNNAutoAttack": "art_snn.attacks",
     "SNNAutoPGD": "art_snn.attacks",
+    "SpikeRetiming": "art_snn.attacks",
     "Comparison": "art_snn.evaluation",
     "compare": "art_snn.evaluation",
 }
@@ -34,7 +35,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
-    from art_snn.attacks import SNNAutoAttack, SNNAutoPGD
+    from art_snn.attacks import SNNAutoAttack, SNNAutoPGD, SpikeRetiming
     from art_snn.coding import Direct, EventFrames, FirstSpike, Latency, MembraneMean, Poisson, SpikeCount
     from art_snn.estimators import SNNClassifier
     from art_snn.evaluation import Comparison, compare

@@ -3,10 +3,13 @@
 from art_snn.attacks.evasion import (
     FAB,
     LatencyPGD,
+    ProjectedRetiming,
     RandomCorners,
+    RandomRetiming,
     SNNAutoAttack,
     SNNAutoPGD,
     SNNSquare,
+    SpikeRetiming,
     StableAdaptivePGD,
     Transfer,
 )
@@ -14,10 +17,13 @@ from art_snn.attacks.evasion import (
 __all__ = [
     "FAB",
     "LatencyPGD",
+    "ProjectedRetiming",
     "RandomCorners",
+    "RandomRetiming",
     "SNNAutoAttack",
     "SNNAutoPGD",
     "SNNSquare",
+    "SpikeRetiming",
     "StableAdaptivePGD",
     "Transfer",
 ]

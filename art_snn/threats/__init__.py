@@ -2,5 +2,6 @@
 
 from art_snn.threats.base import ThreatModel
 from art_snn.threats.pixel import L1, L2, Linf, PixelBudget, pixel_budget
+from art_snn.threats.retiming import Retiming
 
-__all__ = ["L1", "L2", "Linf", "PixelBudget", "ThreatModel", "pixel_budget"]
+__all__ = ["L1", "L2", "Linf", "PixelBudget", "Retiming", "ThreatModel", "pixel_budget"]

@@ -5,11 +5,14 @@ from art_snn.attacks.evasion.ladder import PRESETS, LadderRow, Preset, SuiteRun
 from art_snn.attacks.evasion.latency_pgd import LatencyPGD
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.pixel import PixelAttack
+from art_snn.attacks.evasion.projected_retiming import ProjectedRetiming
 from art_snn.attacks.evasion.random_corners import RandomCorners
+from art_snn.attacks.evasion.random_retiming import RandomRetiming
 from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_attack import SNNAutoAttack
 from art_snn.attacks.evasion.snn_auto_pgd import SNNAutoPGD
 from art_snn.attacks.evasion.snn_square import SNNSquare
+from art_snn.attacks.evasion.spike_retiming import SpikeRetiming
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.transfer import Transfer
 
@@ -22,10 +25,13 @@ __all__ = [
     "NativeAttack",
     "PixelAttack",
     "Preset",
+    "ProjectedRetiming",
     "RandomCorners",
+    "RandomRetiming",
     "SNNAutoAttack",
     "SNNAutoPGD",
     "SNNSquare",
+    "SpikeRetiming",
     "StableAdaptivePGD",
     "SuiteRun",
     "Transfer",
