@@ -1,0 +1,1 @@
+"""Defenses of spiking networks, in ART's interface."""
