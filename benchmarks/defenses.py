@@ -29,7 +29,8 @@ from art_snn import SNNClassifier, data
 from art_snn.attacks import HammingFW, SNNAutoAttack, SpikeRetiming
 from art_snn.data.base import Dataset
 from art_snn.defenses.catalogue import DEFENSES, defended, train_defense
-from art_snn.evaluation import Judgement, Outcomes, craft, endure
+from art_snn.evaluation import Judgement, craft, endure
+from art_snn.evaluation.adaptive import KINDS
 from art_snn.files import write_whole
 
 HERE = Path(__file__).parent
@@ -100,7 +101,7 @@ def cell(task: Task, name: str, seed: int, loaded: Dataset, sources: dict[tuple[
         sources[name, seed] = craft(clf, x, y, adaptive[0], seed)
     crafted = None if name == twin else sources.get((twin, seed))
     found = endure(clf, x, y, task.eps, customary=customary, adaptive=adaptive, crafted=crafted, seed=seed)
-    outcomes = {kind: [int(value) for value in getattr(found, kind)] for kind in Outcomes.__dataclass_fields__}
+    outcomes = {kind: [int(value) for value in getattr(found, kind)] for kind in KINDS}
     return {
         "task": task.dataset, "defense": name, "seed": seed, **outcomes, "transferred": crafted is not None,
         "train_seconds": round(trained - begun, 1), "attack_seconds": round(time.process_time() - trained, 1),
@@ -123,7 +124,7 @@ def run(tasks: list[str], only: list[str]) -> None:
                     continue
                 with RESULTS.open("a") as file:
                     file.write(json.dumps(record) + "\n")
-                shares = " ".join(f"{kind} {np.mean(record[kind]):.2f}" for kind in Outcomes.__dataclass_fields__)
+                shares = " ".join(f"{kind} {np.mean(record[kind]):.2f}" for kind in KINDS)
                 print(task.dataset, name, seed, shares, record["train_seconds"], record["attack_seconds"], flush=True)
 
 
@@ -144,11 +145,9 @@ def table(task: str) -> str:
         if not seeds:
             continue
         own, twin = ([cells[n, s] for s in seeds] for n in (name, one.twin))
-        columns = [
-            np.array([r[k] for r in side], dtype=bool) for side in (own, twin) for k in Outcomes.__dataclass_fields__
-        ]
+        columns = [np.array([r[k] for r in side], dtype=bool) for side in (own, twin) for k in KINDS]
         judged = Judgement(*columns)
-        shares = " | ".join(str(judged.accuracy(kind)) for kind in Outcomes.__dataclass_fields__)
+        shares = " | ".join(str(judged.accuracy(kind)) for kind in KINDS)
         ends = "– | – | –" if name == one.twin else f"{judged.apparent_gain} | {judged.gain} | {judged.verdict}"
         mark = "" if len(seeds) == len(SEEDS) else f" ({len(seeds)} seeds)"
         lines.append(f"| `{name}`: {one.title}{mark} | {shares} | {ends} |")

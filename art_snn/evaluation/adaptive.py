@@ -125,9 +125,9 @@ def judge(
     found = []
     for number, (defended, twin) in enumerate(listed):
         here = derived_seed(seed, "judge", number)
+        other = endure(twin, x, y, eps, seed=here, **plan)  # type: ignore[arg-type]
         crafted = craft(twin, x, y, transfer or _strong(eps, adaptive, here)[0], here)
-        own = endure(defended, x, y, eps, seed=here, crafted=crafted, **plan)  # type: ignore[arg-type]
-        found.append((own, endure(twin, x, y, eps, seed=here, **plan)))  # type: ignore[arg-type]
+        found.append((endure(defended, x, y, eps, seed=here, crafted=crafted, **plan), other))  # type: ignore[arg-type]
     columns = [np.stack([getattr(pair[side], kind) for pair in found]) for side in (0, 1) for kind in KINDS]
     return Judgement(*columns)
 
