@@ -21,13 +21,18 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.coding.base import Decoder, Encoder, check_domain
+from art_snn.coding.direct import Direct, Quantized
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
+from art_snn.networks.fast import accelerated
+from art_snn.networks.plan import Plan, plan
+from art_snn.networks.repeats import Repeats
 from art_snn.networks.replay import replayed
+from art_snn.neurons.fused import is_wrapped
 from art_snn.spiking import neuron_parameters, reset_state, surrogates_kept
 
 _SHAPE_WORDS = re.compile(r"shape|size|dimension|channel|dims|out of range|expected \d", re.IGNORECASE)
@@ -48,6 +53,8 @@ class SpikingNetwork(nn.Module):
     :param eot: number of draws whose logits are averaged when an input gradient is taken (expectation over
         transformation), and in training.
     :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
+    :param fast: run neurons and the layers before them in faster ways where the numbers stay the same
+        (:meth:`plan` says where); off, every module runs as it is.
     :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
     :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
 
@@ -60,8 +67,9 @@ class SpikingNetwork(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1
-    ) -> None:
+        self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1,
+        fast: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(encoder, Encoder):
             fix = "SpikingNetwork(Direct(T=8), body)"
@@ -76,6 +84,7 @@ class SpikingNetwork(nn.Module):
         self.decoder = decoder
         self.eot = eot
         self.votes = votes
+        self.fast = fast
         self.recipe: dict[str, Any] | None = None
         self.policies: list[GradientPolicy] = []
         self._initial = {name: value.detach().clone() for name, value in neuron_parameters(self).items()}
@@ -120,6 +129,20 @@ class SpikingNetwork(nn.Module):
             for name, value in neuron_parameters(self).items():
                 value.copy_(self._initial[name])
 
+    def plan(self) -> Plan:
+        """Which modules run in a faster way, and why the others do not; ``print`` shows a table.
+
+        >>> from art_snn.networks import mlp
+        >>> print(mlp((1, 8, 8), 10, hidden=(32,)).plan())
+        module  class    runs        because
+        0       Flatten  once        its input is the same at every step
+        1       Linear   once        its input is the same at every step
+        2       LIFNode  fused       all steps at once, in place, same spikes
+        3       Linear   left alone  its input changes from step to step
+        """
+        constant = isinstance(self.encoder, Direct | Quantized)
+        return plan(self.body, fast=self.fast, constant=constant)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
@@ -150,7 +173,7 @@ class SpikingNetwork(nn.Module):
 
     def simulate(self, s: Tensor) -> Tensor:
         """Output of the body, ``[T, N, K]``, for a spike train ``[T, N, *]``, from a clean state and leaving one."""
-        with self._fresh_state(), self._steered(self._policy()):
+        with self._fresh_state(), self._steered(self._policy()), self._accelerated(s):
             return self._steps(s)
 
     @contextmanager
@@ -175,7 +198,9 @@ class SpikingNetwork(nn.Module):
 
         Body, decoder and gradient policies are shared, not copied.
         """
-        edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
+        edge = SpikingNetwork(
+            EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast
+        )
         edge.policies = self.policies
         edge._initial = self._initial
         return edge.train(self.training)
@@ -189,8 +214,22 @@ class SpikingNetwork(nn.Module):
 
     def _run(self, x: Tensor, policy: GradientPolicy | None = None, draw: int = 0) -> Tensor:
         with self._fresh_state(), self._steered(policy, draw):
-            logits: Tensor = self.decoder(self._steps(self.encode(x)))
-            return logits
+            s = self.encode(x)
+            with self._accelerated(s):
+                logits: Tensor = self.decoder(self._steps(s))
+                return logits
+
+    def _accelerated(self, s: Tensor) -> AbstractContextManager[None]:
+        return accelerated(self, self._repeated(s)) if self.fast else nullcontext()
+
+    @staticmethod
+    def _repeated(s: Tensor) -> Repeats | None:
+        """A train that is a view of one step, and that step."""
+        if s.dim() < 2 or len(s) < 2 or s.stride(0) != 0 or is_wrapped(s):
+            return None
+        repeats = Repeats()
+        repeats.note(s, s[:1])
+        return repeats
 
     def _steps(self, s: Tensor) -> Tensor:
         together = body_step_mode(self.body) == "m"
