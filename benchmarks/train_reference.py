@@ -2,8 +2,9 @@
 
     python benchmarks/train_reference.py [--only NAME] [--out benchmarks/models]
 
-Split (:func:`digits_split`): stratified, 997 images to train on, 400 to calibrate attacks on, 400 to evaluate on. Every
-network here is trained on the first part only.
+Split of the images (:func:`digits_split`): stratified, 997 images to train on, 400 to calibrate attacks on, 400 to
+evaluate on. Split of the event frames (:func:`events_split`): 897, 400, and the 500 test samples of the data set
+``events``. Every network here is trained on the first part only.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from art_snn.coding import Direct, Latency, MembraneMean, Poisson
-from art_snn.networks import ann_twin, cnn, save
+from art_snn.coding import Direct, EventFrames, Latency, MembraneMean, Poisson
+from art_snn.data import event_digits
+from art_snn.data.recordings import CAMERA, FRAMES
+from art_snn.networks import ann_twin, cnn, mlp, save
 
 OUT = Path(__file__).parent / "models"
 SHAPE = (1, 8, 8)
@@ -36,12 +39,28 @@ def digits_split() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (x[index], y[index]) for name, index in parts.items()}
 
 
+def events_split() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """``train``, ``calibration`` and ``evaluation``: event frames [N, T, 2, H, W] in {0, 1} and labels."""
+    data = event_digits()
+    rows = np.arange(len(data.y_train))
+    train, calibration = train_test_split(rows, test_size=400, stratify=data.y_train, random_state=1)
+    parts = {"train": train, "calibration": calibration}
+    halves = {name: (data.x_train[index], data.y_train[index]) for name, index in parts.items()}
+    return {**halves, "evaluation": (data.x_test, data.y_test)}
+
+
 def spiking(encoder: nn.Module, surrogate_function: str = "atan", neuron: str = "lif") -> nn.Module:
     """Convolution, neuron, convolution, neuron, linear, neuron, linear; the mean output current is the logit."""
     return cnn(
         SHAPE, 10, channels=(16, 32), hidden=64, batch_norm=False, encoder=encoder, decoder=MembraneMean(tau=1.0),
         neuron=neuron, surrogate_function=surrogate_function, seed=0,
     )  # fmt: skip
+
+
+def spiking_on_events() -> nn.Module:
+    """Linear, neuron, linear, neuron, linear on every event frame; the mean output current is the logit."""
+    code, readout = EventFrames(T=FRAMES), MembraneMean(tau=1.0)
+    return mlp((2, *CAMERA.size), 10, hidden=(96, 96), encoder=code, decoder=readout, seed=0)
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], float, int]] = {
@@ -51,6 +70,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], float, int]] = {
     "digits_snn_latency": (lambda: spiking(Latency(T=8, convention="floor"), neuron="if"), 0.0, 60),
     "digits_snn_direct_at": (lambda: spiking(Direct(T=6), "triangle"), 0.12, 120),
     "digits_ann_at": (lambda: ann_twin(spiking(Direct(T=6))), 0.12, 120),
+    "digits_events_snn": (spiking_on_events, 0.0, 40),
 }
 """Builder, epsilon of adversarial training (0: none), epochs."""
 
@@ -89,9 +109,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the .safetensors files")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    parts = {name: (torch.tensor(x), torch.tensor(y)) for name, (x, y) in digits_split().items()}
     for name, (build, eps, epochs) in MODELS.items():
         if chosen.only in (None, name):
+            split = events_split() if "events" in name else digits_split()
+            parts = {part: (torch.tensor(x), torch.tensor(y)) for part, (x, y) in split.items()}
             net = train(build(), *parts["train"], eps, epochs)
             x, y = parts["evaluation"]
             with torch.no_grad():

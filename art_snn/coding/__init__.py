@@ -11,7 +11,7 @@ from art_snn.coding.direct import Direct, Quantized, direct, quantize
 from art_snn.coding.early_exit import EarlyExit, accuracy_over_time, exit_time, logits_over_time
 from art_snn.coding.filtered import Filtered, psp
 from art_snn.coding.first_spike import FirstSpike, decide, decision_time, first_spike, no_decision_rate, tie_rate
-from art_snn.coding.frames import EventFrames, bin_events, event_frames
+from art_snn.coding.frames import EventFrames, bin_events, event_bins, event_frames
 from art_snn.coding.frequency import Frequency, frequency
 from art_snn.coding.fusion import Fusion
 from art_snn.coding.latency import Latency, latency
@@ -97,6 +97,7 @@ __all__ = [
     "delta",
     "direct",
     "early_burst",
+    "event_bins",
     "event_frames",
     "exit_time",
     "first_spike",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from art_snn.coding.base import Encoder
+from art_snn.coding.base import Encoder, check_steps
 from art_snn.errors import explain, summary
 
 
@@ -23,7 +23,16 @@ def event_frames(x: Tensor) -> Tensor:
 
 
 def bin_events(
-    t: Tensor, x: Tensor, y: Tensor, p: Tensor, T: int, size: tuple[int, int], *, by: str = "time", binary: bool = False
+    t: Tensor,
+    x: Tensor,
+    y: Tensor,
+    p: Tensor,
+    T: int,
+    size: tuple[int, int],
+    *,
+    by: str = "time",
+    binary: bool = False,
+    span: tuple[int, int] | None = None,
 ) -> Tensor:
     """Raw events to frames ``[T, 2, H, W]``, float32; channel 0 is polarity 0 (off), channel 1 polarity 1 (on).
 
@@ -33,34 +42,59 @@ def bin_events(
     :param p: polarities ``[E]``, 0 or 1.
     :param T: number of frames.
     :param size: ``(H, W)``.
-    :param by: ``time`` (frames of equal duration; an event at the very end belongs to the last) or ``count`` (of about
-        equal number of events; events of equal time share a frame).
+    :param by: see :func:`event_bins`.
     :param binary: 1 where anything happened, instead of the number of events.
-    :raises ValueError: for another ``by``, or an event outside the frame.
+    :param span: see :func:`event_bins`.
+    :raises ValueError: for another ``by``, or an event outside the frame or the span.
 
     >>> zeros = torch.zeros(3, dtype=torch.long)
     >>> bin_events(torch.tensor([0, 5, 10]), zeros, zeros, zeros, 2, (1, 1))[:, 0].flatten().tolist()
     [1.0, 2.0]
     """
-    height, width = size
-    frames = torch.zeros(T, 2, height, width)
-    if t.numel() == 0:
-        return frames
+    T = check_steps(T)
+    frames = torch.zeros(T, 2, *size)
     index = [part.long() for part in (p, y, x)]
     if any(bool((part < 0).any() or (part >= most).any()) for part, most in zip(index, (2, *size), strict=True)):
         fix = f"pass size=(H, W) of the sensor and polarities 0 and 1, got size={size}"
         raise ValueError(explain("an event outside the frame", "x < W, y < H, p in {0, 1}", fix))
-    if by not in ("time", "count"):
-        raise ValueError(explain(f"by={by!r}", "'time' or 'count'", "by='time'"))
+    frames.index_put_((event_bins(t, T, by=by, span=span), *index), torch.ones(t.numel()), accumulate=True)
+    return (frames > 0).float() if binary else frames
+
+
+def event_bins(t: Tensor, T: int, *, by: str = "time", span: tuple[int, int] | None = None) -> Tensor:
+    r"""The frame of each event, ``[E]``, int64.
+
+    With ``by="time"`` and a span :math:`[t_0, t_1)` that is :math:`\lfloor T (t - t_0) / (t_1 - t_0) \rfloor`.
+
+    :param t: time stamps ``[E]``, any order; with a span, whole numbers.
+    :param T: number of frames.
+    :param by: ``time`` (frames of equal duration; an event at the very end belongs to the last) or ``count`` (of about
+        equal number of events; events of equal time share a frame).
+    :param span: first and one-past-last time of the frames, whole numbers, for ``by="time"``; by default the first and
+        last time stamp of the recording.
+    :raises ValueError: for another ``by``, a span with ``by="count"``, or an event outside the span.
+
+    >>> event_bins(torch.tensor([0, 5, 9]), 2, span=(0, 20)).tolist()
+    [0, 0, 0]
+    """
+    if by not in ("time", "count") or (by == "count" and span is not None):
+        came = f"by={by!r}" + ("" if span is None else f" with span={span}")
+        raise ValueError(explain(came, "'time' or 'count', a span with 'time' only", "by='time'"))
+    if t.numel() == 0:
+        return torch.zeros(0, dtype=torch.long)
+    if span is not None:
+        start, stop = span
+        if bool((t < start).any() or (t >= stop).any()):
+            came = f"time stamps from {t.min().item()} to {t.max().item()}"
+            raise ValueError(explain(came, f"{start} <= t < {stop}, the span", "widen the span, or cut the recording"))
+        return torch.div((t.long() - start) * T, stop - start, rounding_mode="floor")
     if by == "time":
         place = t.double() - t.min().double()
         whole = place.max().clamp(min=1e-300)
     else:
         place = torch.searchsorted(t.sort().values.contiguous(), t.contiguous()).double()
         whole = torch.tensor(float(t.numel()), dtype=torch.double)
-    step = torch.floor(place * T / whole).long().clamp_(max=T - 1)
-    frames.index_put_((step, *index), torch.ones(t.numel()), accumulate=True)
-    return (frames > 0).float() if binary else frames
+    return torch.floor(place * T / whole).long().clamp_(max=T - 1)
 
 
 class EventFrames(Encoder):

@@ -1,12 +1,19 @@
-"""Data sets: real, small ones by name, read offline where they are bundled."""
+"""Data sets by name, read offline where they are bundled; event recordings and their files in ``data.events``."""
 
 from collections.abc import Callable
 
 from art_snn.data.base import Dataset
 from art_snn.data.images import cifar10, digits, mnist
+from art_snn.data.recordings import event_digits, event_grids
+from art_snn.data.saccades import SaccadeCamera, saccades
 from art_snn.errors import suggest
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits, "mnist": mnist, "cifar10": cifar10}
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "cifar10": cifar10,
+    "events": event_digits,
+}
 
 
 def load(name: str) -> Dataset:
@@ -24,4 +31,15 @@ def load(name: str) -> Dataset:
     return DATASETS[name]()
 
 
-__all__ = ["DATASETS", "Dataset", "cifar10", "digits", "load", "mnist"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "SaccadeCamera",
+    "cifar10",
+    "digits",
+    "event_digits",
+    "event_grids",
+    "load",
+    "mnist",
+    "saccades",
+]

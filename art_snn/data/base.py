@@ -1,4 +1,4 @@
-"""What a data set is here: images in their raw range, index labels, channels first."""
+"""What a data set is here: images or event frames in their raw range, index labels, channels first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Dataset:
     """A split data set.
 
-    ``x_*`` are float32 ``[N, C, H, W]`` inside ``clip_values``, ``y_*`` int64 ``[N]``.
+    ``x_*`` are float32 inside ``clip_values``, ``y_*`` int64 ``[N]``. Images are ``[N, C, H, W]``; event frames are
+    ``[N, T, 2, H, W]``, time after the batch, channel 0 for pixels that got darker, 1 for brighter.
     """
 
     name: str

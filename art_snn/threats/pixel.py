@@ -7,20 +7,21 @@ point is rounded *towards* the clean sample when it is cast back, so that float3
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from art_snn.errors import explain, summary
+from art_snn.errors import explain
 from art_snn.threats import projection
+from art_snn.threats.base import ThreatModel, in_kind_of, paired
 
 TOLERANCE = 1e-6
 """Relative slack of the ball, and slack of the range relative to its width: float32 dust."""
 
 
-class PixelBudget(ABC):
+class PixelBudget(ThreatModel):
     """A ball around the clean sample, within the range of legal values.
 
     :param eps: radius, 0 or more; ``inf`` leaves only the range.
@@ -49,38 +50,43 @@ class PixelBudget(ABC):
     def shrink(self, delta: Tensor, below: Tensor, above: Tensor) -> Tensor:
         """Project the rows of ``delta [N, D]``; ``below`` and ``above`` are the room that the range leaves."""
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether the radius is 0."""
+        return self.eps == 0
+
     def usage(self, x: Any, x_adv: Any) -> Any:
         """Distance of each sample, float64 ``[N]``, in the kind (array or tensor) of ``x``.
 
         :raises ValueError: if the shapes differ.
         """
-        clean, point = _pair(x, x_adv)
-        return _like(x, self.distance((point - clean).flatten(1)))
+        clean, point = paired(x, x_adv)
+        return in_kind_of(x, self.distance((point - clean).flatten(1)))
 
     def contains(self, x: Any, x_adv: Any) -> Any:
         """Whether each sample is finite, in range and in the ball, bool ``[N]``, in the kind of ``x``.
 
         :raises ValueError: if the shapes differ.
         """
-        clean, point = _pair(x, x_adv)
+        clean, point = paired(x, x_adv)
         low, high = self.bounds(clean)
         width = high - low
         slack = TOLERANCE * torch.where(torch.isfinite(width), width, torch.ones_like(width))
         legal = torch.isfinite(point) & (point >= low - slack) & (point <= high + slack)
         near = self.distance((point - clean).flatten(1)) <= self.eps * (1 + TOLERANCE)
-        return _like(x, legal.flatten(1).all(1) & near)
+        return in_kind_of(x, legal.flatten(1).all(1) & near)
 
     def project(self, x: Any, x_adv: Any) -> Any:
         """Bring each sample back into ball and range, in the kind and dtype of ``x``.
 
         :raises ValueError: if the shapes differ.
         """
-        clean, point = _pair(x, x_adv)
+        clean, point = paired(x, x_adv)
         low, high = self.bounds(clean)
         below, above = (clean - low).flatten(1), (high - clean).flatten(1)
         delta = self.shrink((point - clean).flatten(1), below.expand_as(clean.flatten(1)), above)
         moved = clean + delta.view_as(clean)
-        return _like(x, _cast_towards(clean, moved, torch.as_tensor(x).dtype))
+        return in_kind_of(x, _cast_towards(clean, moved, torch.as_tensor(x).dtype))
 
     def bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Smallest and largest legal values, in the shape of ``clean`` and in float64."""
@@ -167,21 +173,9 @@ def pixel_budget(norm: float | str, eps: float, clip_values: Any = (0.0, 1.0)) -
     raise ValueError(explain(f"norm={norm!r}", "np.inf, 2 or 1", "norm=np.inf"))
 
 
-def _pair(x: Any, x_adv: Any) -> tuple[Tensor, Tensor]:
-    clean, point = torch.as_tensor(x).detach(), torch.as_tensor(x_adv).detach()
-    if clean.shape != point.shape:
-        came = f"{summary(clean)} and {summary(point)}"
-        raise ValueError(explain(came, "two batches [N, *] of one shape", "pass the clean samples and their copies"))
-    return clean.double(), point.to(clean.device).double()
-
-
 def _cast_towards(clean: Tensor, moved: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast ``moved`` so that rounding never increases a distance to ``clean``."""
     cast = moved.to(dtype)
     origin = clean.to(dtype)
     too_far = (cast.double() - clean).abs() > (moved - clean).abs()
     return torch.where(too_far, torch.nextafter(cast, origin), cast)
-
-
-def _like(x: Any, value: Tensor) -> Any:
-    return value if isinstance(x, Tensor) else value.cpu().numpy()

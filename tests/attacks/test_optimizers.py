@@ -12,6 +12,7 @@ from torch import nn
 
 from art_snn.attacks.evasion import FAB, RandomCorners, SNNAutoPGD, SNNSquare, StableAdaptivePGD, draws
 from art_snn.attacks.evasion.hyperplane import to_hyperplane
+from art_snn.attacks.evasion.pixel import surface
 from art_snn.attacks.evasion.search import Problem
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
 from art_snn.attacks.evasion.snn_square import window_share
@@ -63,7 +64,7 @@ def test_one_step_of_sa_pgd_on_equal_slopes_is_the_sign_method():
     ids = draws.sample_ids(torch.tensor(x))
     problem = Problem(torch.tensor(x), torch.tensor(y), torch.tensor(y), torch.arange(3), None, ids,
                       [draws.key(0, 0, one) for one in ids], threat)  # fmt: skip
-    start = problem.project(problem.start()).numpy()
+    start = problem.project(surface(problem)).numpy()
     expected = threat.project(x, (start + 0.1 * np.sign(weights)).astype(np.float32))
     np.testing.assert_allclose(x_adv, expected, atol=1e-7)
 

@@ -4,6 +4,7 @@ from art_snn.attacks.evasion.fab import FAB
 from art_snn.attacks.evasion.ladder import PRESETS, LadderRow, Preset, SuiteRun
 from art_snn.attacks.evasion.latency_pgd import LatencyPGD
 from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import PixelAttack
 from art_snn.attacks.evasion.random_corners import RandomCorners
 from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_attack import SNNAutoAttack
@@ -19,6 +20,7 @@ __all__ = [
     "LadderRow",
     "LatencyPGD",
     "NativeAttack",
+    "PixelAttack",
     "Preset",
     "RandomCorners",
     "SNNAutoAttack",

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy
-from art_snn.threats import pixel_budget
 
 
 def check_common(attack: Any) -> None:
@@ -19,10 +18,6 @@ def check_common(attack: Any) -> None:
     :raises ValueError: for a value out of range.
     :raises TypeError: for a policy of another kind.
     """
-    known = pixel_budget(attack.norm, attack.eps, attack.estimator.clip_values)
-    if known.norm not in attack.norms:
-        name = type(attack).__name__
-        raise ValueError(explain(f"norm={attack.norm!r}", f"one of {attack.norms} for {name}", "norm=np.inf"))
     if attack.loss_type not in attack.loss_types:
         came = f"loss_type={attack.loss_type!r}"
         raise ValueError(explain(came, f"one of {attack.loss_types}", f"loss_type={attack.loss_types[0]!r}"))

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion.hyperplane import to_hyperplane
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack, surface
 from art_snn.attacks.evasion.record import Ledger
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen, Victim
@@ -35,7 +35,7 @@ _BIAS, _OVERSHOOT, _BACK = 0.1, 1.05, 0.9
 _BISECTIONS = 8
 
 
-class FAB(NativeAttack):
+class FAB(PixelAttack):
     """Minimum-norm attack; one run per start and target class, the ``nb_targets`` most likely others.
 
     :param eps: ``None`` looks for the smallest perturbation of every sample. With a number, samples leave once a
@@ -43,7 +43,7 @@ class FAB(NativeAttack):
     :raises ValueError: if ``targeted``, or for a stochastic model, whose boundary moves from draw to draw.
 
     The distances are ``last_run.usage``. The remaining parameters are those of
-    :class:`~art_snn.attacks.evasion.native.NativeAttack`.
+    :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
     """
 
     loss_types = ("difference",)
@@ -113,7 +113,7 @@ class FAB(NativeAttack):
         ledger.step[chosen.rows[fits]] = search.when[smaller][fits]
 
 
-class _Boundary(Search):
+class _Boundary(BallSearch):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.done = 0
@@ -128,13 +128,13 @@ class _Boundary(Search):
 
     def elsewhere(self, eps: float) -> Tensor:
         """A random start, at half the radius or a tenth of the range."""
-        reach = min(eps / 2, self.problem.reach() / 10)
-        noise = self.problem.start() - self.problem.x
-        return self.problem.x + noise * (reach / self.problem.reach())
+        distance = min(eps / 2, self.reach() / 10)
+        noise = surface(self.problem) - self.problem.x
+        return self.problem.x + noise * (distance / self.reach())
 
     def note(self, point: Tensor, fooled: Tensor) -> None:
         """Keep a point beyond the boundary if it is the nearest so far."""
-        size = self.problem.threat.usage(self.problem.x, point)
+        size = self.ball.usage(self.problem.x, point)
         nearer = fooled & (size < self.smallest)
         self.best[nearer], self.smallest[nearer] = point[nearer], size[nearer]
         self.when[nearer] = self.done
@@ -143,13 +143,13 @@ class _Boundary(Search):
     def next(self, point: Tensor, seen: Seen) -> Tensor:
         """See :class:`Search`."""
         self.done += 1
-        problem, clean = self.problem, self.problem.x
+        clean = self.problem.x
         back = clean + _BACK * (point - clean)
         w = seen.ascent.double().flatten(1)
         offset = (w * (clean - point).double().flatten(1)).sum(1)
         here = self._way(w, -seen.loss.double(), point)
         from_clean = self._way(w, -seen.loss.double() - offset, clean)
-        one, two = problem.threat.distance(here), problem.threat.distance(from_clean)
+        one, two = self.ball.distance(here), self.ball.distance(from_clean)
         alpha = (one / (one + two).clamp(min=1e-300)).clamp(max=_BIAS)[:, None]
         step = (1 - alpha) * (point.double().flatten(1) + _OVERSHOOT * here)
         step = step + alpha * (clean.double().flatten(1) + _OVERSHOOT * from_clean)
@@ -157,6 +157,6 @@ class _Boundary(Search):
         return torch.where(self.fooled.view(-1, *[1] * (clean.dim() - 1)), back, ahead)
 
     def _way(self, w: Tensor, need: Tensor, start: Tensor) -> Tensor:
-        low, high = self.problem.threat.bounds(start)
+        low, high = self.ball.bounds(start)
         below, above = (start.double() - low).flatten(1), (high - start.double()).flatten(1)
-        return to_hyperplane(w, need, below, above, self.problem.threat.norm)
+        return to_hyperplane(w, need, below, above, self.ball.norm)

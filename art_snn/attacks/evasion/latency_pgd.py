@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import PixelAttack
 from art_snn.attacks.evasion.record import Ledger
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
@@ -51,13 +51,13 @@ def knows_timing(net: Any) -> bool:
     return code.timing == Timing(code.T, code.convention)
 
 
-class LatencyPGD(NativeAttack):
+class LatencyPGD(PixelAttack):
     """Moves the spikes of a :class:`~art_snn.coding.Latency` code (L-infinity on pixels); see the module's text.
 
     :raises ValueError: if the network has another code, or a latency code of another polarity or convention, or
         preprocessing that changes intensities.
 
-    The parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`.
+    The parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
 
     >>> from torch import nn
     >>> from art_snn import SNNClassifier

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -28,10 +29,10 @@ from art_snn.attacks.evasion import draws, losses
 from art_snn.attacks.evasion.arguments import check_common, index_labels, masked
 from art_snn.attacks.evasion.record import AttackRun, Ledger
 from art_snn.attacks.evasion.search import Problem, Search
-from art_snn.attacks.evasion.victim import Seen, Victim
+from art_snn.attacks.evasion.victim import Seen, Victim, first_argmax
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy
-from art_snn.threats import PixelBudget, pixel_budget
+from art_snn.threats import ThreatModel
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,6 @@ class NativeAttack(EvasionAttack):
     """Base class: a subclass says how many queries a run has and makes a :class:`Search`.
 
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
-    :param norm: ``np.inf``, 2 or 1.
-    :param eps: radius of the ball.
     :param max_iter: steps of one run.
     :param nb_random_init: runs per sample, each from a start of its own.
     :param loss_type: ``ce``, ``margin``, ``dlr``, or ``dlr_targeted`` (one run per target among the most likely other
@@ -62,22 +61,18 @@ class NativeAttack(EvasionAttack):
     """
 
     attack_params = EvasionAttack.attack_params + [  # noqa: RUF005 - ART's own idiom
-        "norm", "eps", "max_iter", "nb_random_init", "loss_type", "policy", "targeted", "batch_size", "seed", "eot",
+        "max_iter", "nb_random_init", "loss_type", "policy", "targeted", "batch_size", "seed", "eot",
         "votes", "nb_targets", "verbose",
     ]  # fmt: skip
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
     loss_types: tuple[str, ...] = ("ce", "margin", "dlr", "dlr_targeted")
-    norms: tuple[float, ...] = (np.inf, 2.0, 1.0)
 
     def __init__(
-        self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, max_iter: int = 100,
-        nb_random_init: int = 1, loss_type: str = "ce", policy: GradientPolicy | None = None, targeted: bool = False,
-        batch_size: int = 64, seed: int = 0, eot: int | None = None, votes: int | None = None, nb_targets: int = 9,
-        verbose: bool = False,
+        self, estimator: Any, max_iter: int = 100, nb_random_init: int = 1, loss_type: str = "ce",
+        policy: GradientPolicy | None = None, targeted: bool = False, batch_size: int = 64, seed: int = 0,
+        eot: int | None = None, votes: int | None = None, nb_targets: int = 9, verbose: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(estimator=estimator)
-        self.norm = norm
-        self.eps = eps
         self.max_iter = max_iter
         self.nb_random_init = nb_random_init
         self.loss_type = loss_type
@@ -96,9 +91,9 @@ class NativeAttack(EvasionAttack):
         check_common(self)
 
     @property
-    def threat(self) -> PixelBudget:
-        """The threat model: norm, radius and range."""
-        return pixel_budget(self.norm, self.eps, self.estimator.clip_values)
+    @abstractmethod
+    def threat(self) -> ThreatModel:
+        """The threat model: what may change, and how much."""
 
     @property
     def record(self) -> AttackRun:
@@ -158,7 +153,7 @@ class NativeAttack(EvasionAttack):
 
     def _attack(self, victim: Victim, whole: Problem, ledger: Ledger, starts: Any) -> None:
         runs = self.nb_random_init * (self._targets_per_start() if self.loss_type in _WITH_TARGETS else 1)
-        if self.threat.eps == 0:
+        if self.threat.is_zero:
             ledger.close_restart()
             return
         for restart in tqdm(range(runs), desc=type(self).__name__, disable=not self.verbose):
@@ -245,7 +240,7 @@ class NativeAttack(EvasionAttack):
 
     def _hit(self, z: Tensor, y: Tensor) -> Tensor:
         """Where the attack has what it wants; the lowest of the largest logits decides, so a tie is no success."""
-        predicted = torch.as_tensor(np.argmax(z.cpu().numpy(), axis=1), device=z.device)
+        predicted = first_argmax(z)
         return (predicted == y) if self.targeted else (predicted != y)
 
     def _confirm(self, victim: Victim, problem: Problem, ledger: Ledger, restart: int) -> None:
@@ -276,9 +271,10 @@ class NativeAttack(EvasionAttack):
 
     def _verified(self, clean: Tensor, points: Tensor) -> Any:
         """Usage of each point, once all of them have been found inside the budget."""
-        inside = self.threat.contains(clean, points)
+        inside, usage = self.threat.contains(clean, points), self.threat.usage(clean, points)
         if not bool(inside.all()):
-            worst = float(self.threat.usage(clean, points).max())
-            came = f"{int((~inside).sum())} points outside {self.threat!r}, up to {worst:.6g}"
+            came = f"{int((~inside).sum())} points outside {self.threat!r}, of usage {usage}"
             raise RuntimeError(explain(came, "points inside the budget", "report this: the attack forgot to project"))
-        return self.threat.usage(clean, points).cpu().numpy()
+        if isinstance(usage, Mapping):
+            return {name: used.cpu().numpy() for name, used in usage.items()}
+        return usage.cpu().numpy()

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen
 
 
-class RandomCorners(NativeAttack):
+class RandomCorners(PixelAttack):
     """``max_iter`` random corners per run, no gradient.
 
-    The parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`.
+    The parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
     """
 
     loss_types = ("margin", "ce", "dlr")
@@ -37,7 +37,7 @@ class RandomCorners(NativeAttack):
         return _Corners(problem)
 
 
-class _Corners(Search):
+class _Corners(BallSearch):
     wants_gradient = False
 
     def __init__(self, problem: Problem) -> None:
@@ -56,7 +56,7 @@ class _Corners(Search):
         self.done += 1
         problem = self.problem
         noise = problem.normal(*problem.x.shape[1:], salt=self.done)
-        if problem.threat.norm == np.inf:
-            return problem.x + problem.reach() * noise.sign()
-        length = noise.flatten(1).norm(dim=1) if problem.threat.norm == 2 else noise.abs().flatten(1).sum(1)
-        return problem.x + problem.reach() * noise / across(length, noise)
+        if self.ball.norm == np.inf:
+            return problem.x + self.reach() * noise.sign()
+        length = noise.flatten(1).norm(dim=1) if self.ball.norm == 2 else noise.abs().flatten(1).sum(1)
+        return problem.x + self.reach() * noise / across(length, noise)

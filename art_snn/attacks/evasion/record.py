@@ -21,8 +21,9 @@ class AttackRun:
 
     ``success`` counts samples that were right and are now wrong, confirmed by a fresh forward pass and inside the
     budget. ``initially_wrong`` samples were left alone. ``restart`` and ``step`` tell where the success was first seen
-    (-1: nowhere), ``usage`` the distance from the clean sample, ``forwards`` and ``backwards`` the cost in passes,
-    ``zero_gradients`` the steps without any gradient. ``robust_accuracy`` has one entry per restart.
+    (-1: nowhere), ``usage`` how much of the budget it uses (the distance from the clean sample; one array per budget
+    where there are several), ``forwards`` and ``backwards`` the cost in passes, ``zero_gradients`` the steps without
+    any gradient. ``robust_accuracy`` has one entry per restart.
     """
 
     success: Array
@@ -30,7 +31,7 @@ class AttackRun:
     best_loss: Array
     restart: Array
     step: Array
-    usage: Array
+    usage: Array | dict[str, Array]
     forwards: Array
     backwards: Array
     zero_gradients: Array
@@ -107,7 +108,7 @@ class Ledger:
         """Note the robust accuracy reached so far."""
         self.robust_accuracy.append(float((~self.wrong & ~self.solved).double().mean()))
 
-    def report(self, usage: Array, threat: str, policy: str | None) -> AttackRun:
+    def report(self, usage: Array | dict[str, Array], threat: str, policy: str | None) -> AttackRun:
         """The account as arrays."""
         names = {
             "success": self.solved, "initially_wrong": self.wrong, "best_loss": self.loss, "restart": self.restart,

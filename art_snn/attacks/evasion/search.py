@@ -14,7 +14,7 @@ from torch import Tensor
 
 from art_snn.attacks.evasion import draws
 from art_snn.attacks.evasion.victim import Seen
-from art_snn.threats import PixelBudget
+from art_snn.threats import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Problem:
     mask: Tensor | None
     ids: list[int]
     seeds: list[int]
-    threat: PixelBudget
+    threat: ThreatModel
 
     def __len__(self) -> int:
         return len(self.x)
@@ -50,7 +50,7 @@ class Problem:
                 changes[entry.name] = [value[i] for i in chosen]
         return replace(self, **changes)  # type: ignore[arg-type]
 
-    def within(self, threat: PixelBudget) -> Problem:
+    def within(self, threat: ThreatModel) -> Problem:
         """The same under another threat model."""
         return replace(self, threat=threat)
 
@@ -72,27 +72,6 @@ class Problem:
     def _salted(self, salt: int) -> list[int]:
         return [draws.key(seed, salt) for seed in self.seeds]
 
-    def start(self) -> Tensor:
-        """A random start on the surface of the ball: uniform with maximum 1, normalized normal, or projected normal."""
-        shape, eps = self.x.shape[1:], self.reach()
-        if self.threat.norm == torch.inf:
-            noise = 2 * self.uniform(*shape) - 1
-            return self.x + eps * noise / across(noise.abs().flatten(1).amax(1), noise)
-        noise = self.normal(*shape)
-        if self.threat.norm == 2:
-            return self.x + eps * noise / across(noise.flatten(1).norm(dim=1), noise)
-        return self.x + noise
-
-    def reach(self) -> float:
-        """Radius of the ball, or of the range where the ball is larger: the length of a first step."""
-        if self.threat.clip_values is None:
-            return self.threat.eps
-        low, high = (torch.as_tensor(v, dtype=torch.double) for v in self.threat.clip_values)
-        width = float((high - low).max())
-        size = self.x[0].numel()
-        longest = {torch.inf: width, 2.0: width * size**0.5, 1.0: width * size}[self.threat.norm]
-        return min(self.threat.eps, longest)
-
 
 def across(value: Tensor, like: Tensor) -> Tensor:
     """One number per sample, shaped to broadcast over ``like [n, *]``; zeros become the smallest normal number."""
@@ -110,9 +89,9 @@ class Search(ABC):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
+    @abstractmethod
     def first(self) -> Tensor:
         """The first point, before it is projected."""
-        return self.problem.start()
 
     @abstractmethod
     def next(self, point: Tensor, seen: Seen) -> Tensor:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack, ball
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen
 
@@ -28,8 +28,8 @@ _RISES = 0.75
 _FIRST_SHARE = 0.2
 
 
-class SNNAutoPGD(NativeAttack):
-    """Auto-PGD with a gradient policy: see the module's text for the equations and :class:`NativeAttack` for the rest.
+class SNNAutoPGD(PixelAttack):
+    """Auto-PGD with a gradient policy: see the module's text for the equations and :class:`PixelAttack` for the rest.
 
     >>> import numpy as np
     >>> from torch import nn
@@ -48,7 +48,7 @@ class SNNAutoPGD(NativeAttack):
 
 def ascent(problem: Problem, steps: int) -> Search:
     """The optimizer for the norm of the problem."""
-    return _SparseAscent(problem, steps) if problem.threat.norm == 1 else _Ascent(problem, steps)
+    return _SparseAscent(problem, steps) if ball(problem).norm == 1 else _Ascent(problem, steps)
 
 
 class CheckPoints:
@@ -84,7 +84,7 @@ def unit_step(grad: Tensor, norm: float) -> Tensor:
     return grad / across(grad.flatten(1).norm(dim=1), grad)
 
 
-class _BestSoFar(Search):
+class _BestSoFar(BallSearch):
     """Keeps the best point with its gradient, and counts the steps on which the loss rose."""
 
     def __init__(self, problem: Problem, steps: int) -> None:
@@ -111,7 +111,7 @@ class _Ascent(_BestSoFar):
     def __init__(self, problem: Problem, steps: int) -> None:
         super().__init__(problem, steps)
         self.plan = CheckPoints(steps)
-        self.eta = torch.full_like(self.best_loss, 2 * problem.reach())
+        self.eta = torch.full_like(self.best_loss, 2 * self.reach())
         self.before = problem.x.clone()
         self.best_at_check = self.best_loss.clone()
         self.reduced = torch.ones_like(self.eta, dtype=torch.bool)
@@ -124,7 +124,7 @@ class _Ascent(_BestSoFar):
             self.best_at_check = self.best_loss.clone()
         elif self.plan.due(self.done):
             point, grad = self._review(point, grad)
-        ahead = self.problem.project(point + across(self.eta, point) * unit_step(grad, self.problem.threat.norm))
+        ahead = self.problem.project(point + across(self.eta, point) * unit_step(grad, self.ball.norm))
         a = 1.0 if self.done == 0 else _MOMENTUM
         moved = point + a * (ahead - point) + (1 - a) * (point - self.before)
         self.before = point
@@ -147,7 +147,7 @@ class _SparseAscent(_BestSoFar):
 
     def __init__(self, problem: Problem, steps: int) -> None:
         super().__init__(problem, steps)
-        self.eta = torch.full_like(self.best_loss, problem.reach())
+        self.eta = torch.full_like(self.best_loss, self.reach())
         self.share = torch.full_like(self.best_loss, _FIRST_SHARE)
         self.nonzeros = torch.full_like(self.best_loss, _FIRST_SHARE * problem.x[0].numel())
         self.interval = max(int(0.04 * steps), 1)
@@ -167,7 +167,7 @@ class _SparseAscent(_BestSoFar):
         self.share = (found / (1.5 * size)).clamp(min=1 / size)
         sparser = found < 0.95 * self.nonzeros
         self.nonzeros = found
-        reach = self.problem.reach()
+        reach = self.reach()
         self.eta = torch.where(sparser, torch.full_like(self.eta, reach), self.eta / 1.5).clamp(min=reach / 10)
         back = sparser.view(-1, *[1] * (point.dim() - 1))
         return torch.where(back, self.best, point), torch.where(back, self.best_grad, grad)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Seen
 from art_snn.errors import explain
@@ -38,16 +38,16 @@ def window_share(query: int, queries: int, first: float = 0.8) -> float:
     return float(first / 2 ** sum(place > step for step in _HALVINGS))
 
 
-class SNNSquare(NativeAttack):
+class SNNSquare(PixelAttack):
     """Square attack: ``max_iter`` queries per run, no gradient; see the module's text.
 
     :param p_init: share of cells that the first window covers.
     :raises ValueError: for samples that are not ``[C, H, W]`` or ``[T, C, H, W]``.
 
-    The remaining parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`.
+    The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
     """
 
-    attack_params = NativeAttack.attack_params + ["p_init"]  # noqa: RUF005 - ART's own idiom
+    attack_params = PixelAttack.attack_params + ["p_init"]  # noqa: RUF005 - ART's own idiom
     loss_types = ("margin", "ce", "dlr")
 
     def __init__(
@@ -69,7 +69,7 @@ class SNNSquare(NativeAttack):
         return _RandomSquares(problem, int(self.max_iter), float(self.p_init))
 
 
-class _RandomSquares(Search):
+class _RandomSquares(BallSearch):
     wants_gradient = False
 
     def __init__(self, problem: Problem, queries: int, p_init: float) -> None:
@@ -119,7 +119,7 @@ class _RandomSquares(Search):
     def _amplitude(self, share: float) -> float:
         """Change per cell that spends the whole budget on the given share of cells."""
         cells = max(share * self.problem.x[0].numel(), 1.0)
-        norm, reach = self.problem.threat.norm, self.problem.reach()
+        norm, reach = self.ball.norm, self.reach()
         if norm == torch.inf:
             return reach
         return reach / math.sqrt(cells) if norm == 2 else reach / cells

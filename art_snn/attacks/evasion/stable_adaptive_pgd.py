@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
 from art_snn.attacks.evasion.victim import Seen
@@ -25,8 +25,8 @@ from art_snn.attacks.evasion.victim import Seen
 _FIRST, _SECOND, _DUST = 0.5, 0.8, 1e-12
 
 
-class StableAdaptivePGD(NativeAttack):
-    """SA-PGD (L-infinity): see the module's text for the equations and :class:`NativeAttack` for the parameters.
+class StableAdaptivePGD(PixelAttack):
+    """SA-PGD (L-infinity): see the module's text for the equations and :class:`PixelAttack` for the parameters.
 
     >>> import numpy as np
     >>> from torch import nn
@@ -44,11 +44,11 @@ class StableAdaptivePGD(NativeAttack):
         return _StableAscent(problem, int(self.max_iter))
 
 
-class _StableAscent(Search):
+class _StableAscent(BallSearch):
     def __init__(self, problem: Problem, steps: int) -> None:
         super().__init__(problem)
         self.plan = CheckPoints(steps)
-        self.eta = problem.reach()
+        self.eta = self.reach()
         self.done = 0
         self.m = torch.zeros_like(problem.x)
         self.v = torch.zeros_like(problem.x)

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from art_snn.attacks.evasion.losses import LOSSES
-from art_snn.attacks.evasion.native import NativeAttack
+from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.snn_auto_pgd import ascent
 from art_snn.attacks.evasion.victim import Seen, Victim
@@ -19,18 +19,18 @@ from art_snn.conversion.encoders import warn_other_encoder
 from art_snn.errors import explain
 
 
-class Transfer(NativeAttack):
+class Transfer(PixelAttack):
     """Auto-PGD on ``source``, judged on ``estimator``.
 
     :param source: an ART PyTorch classifier with inputs and classes of the same shape; gradients are its own.
     :raises ValueError: if ``source`` has other inputs or classes, or the attack is targeted.
     :warns EncoderWarning: if ``source`` is the network of ``estimator`` behind another spike code.
 
-    The remaining parameters are those of :class:`~art_snn.attacks.evasion.native.NativeAttack`; ``policy`` steers the
+    The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`; ``policy`` steers the
     gradients of the source.
     """
 
-    attack_params = NativeAttack.attack_params + ["source"]  # noqa: RUF005 - ART's own idiom
+    attack_params = PixelAttack.attack_params + ["source"]  # noqa: RUF005 - ART's own idiom
     loss_types = ("ce", "margin", "dlr")
 
     def __init__(
@@ -58,7 +58,7 @@ class Transfer(NativeAttack):
         return _Borrowed(problem, int(self.max_iter), source, self.loss_type)
 
 
-class _Borrowed(Search):
+class _Borrowed(BallSearch):
     wants_gradient = False
 
     def __init__(self, problem: Problem, steps: int, source: Victim, loss: str) -> None:

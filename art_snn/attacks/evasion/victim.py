@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -174,11 +173,11 @@ class Victim:
             ballots = []
             for i in range(self.votes):
                 with self._drawing(self._keys(ids, _DECIDE, salt, i)):
-                    ballots.append(_first_argmax(self._logits(x)))
+                    ballots.append(first_argmax(self._logits(x)))
         if self.votes == 1:
             return ballots[0]
         classes = int(self.estimator.nb_classes)
-        return _first_argmax(nn.functional.one_hot(torch.stack(ballots), classes).sum(0))
+        return first_argmax(nn.functional.one_hot(torch.stack(ballots), classes).sum(0))
 
     def logits(self, x: Tensor, ids: Sequence[int]) -> Tensor:
         """Logits without gradient; of one draw for a stochastic model."""
@@ -224,6 +223,7 @@ def _mean(values: list[Tensor]) -> Tensor:
     return values[0] if len(values) == 1 else torch.stack(values).mean(0)
 
 
-def _first_argmax(z: Tensor) -> Tensor:
-    """As numpy decides: the lowest index among equals."""
-    return torch.as_tensor(np.argmax(z.detach().cpu().numpy(), axis=1), device=z.device)
+def first_argmax(z: Tensor) -> Tensor:
+    """Class of each row of ``z [n, K]`` as numpy decides: the lowest index among equals."""
+    index = torch.arange(z.shape[1], device=z.device)
+    return torch.where(z == z.amax(1, keepdim=True), index, z.shape[1] - 1).amin(1)
