@@ -29,6 +29,7 @@ from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
 from art_snn.networks.fast import accelerated
+from art_snn.networks.memory import DEFAULT, Footprint, footprint, in_pieces, surely_fits
 from art_snn.networks.plan import Plan, plan
 from art_snn.networks.repeats import Repeats
 from art_snn.networks.replay import replayed
@@ -55,6 +56,9 @@ class SpikingNetwork(nn.Module):
     :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
     :param fast: run neurons and the layers before them in faster ways where the numbers stay the same
         (:meth:`plan` says where); off, every module runs as it is.
+    :param max_memory: bytes that the activations of one call may take; a larger batch goes through in pieces, and with
+        gradients each piece runs twice. In eval mode, for deterministic networks and policies without state; otherwise,
+        and with ``None``, a batch runs whole.
     :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
     :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
 
@@ -68,7 +72,7 @@ class SpikingNetwork(nn.Module):
 
     def __init__(
         self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1,
-        fast: bool = True,
+        fast: bool = True, max_memory: int | None = DEFAULT,
     ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(encoder, Encoder):
@@ -85,6 +89,8 @@ class SpikingNetwork(nn.Module):
         self.eot = eot
         self.votes = votes
         self.fast = fast
+        self.max_memory = max_memory
+        self._footprints: dict[tuple[Any, ...], Footprint] = {}
         self.recipe: dict[str, Any] | None = None
         self.policies: list[GradientPolicy] = []
         self._initial = {name: value.detach().clone() for name, value in neuron_parameters(self).items()}
@@ -100,6 +106,11 @@ class SpikingNetwork(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("eot", "votes") and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(explain(f"{name} = {value!r}", "a whole number of draws, at least 1", f"net.{name} = 10"))
+        if name == "fast" and not isinstance(value, bool):
+            raise TypeError(explain(f"fast = {value!r}", "True or False", "net.fast = False"))
+        if name == "max_memory" and value is not None and (isinstance(value, bool) or not int(value) == value >= 1):
+            fix = "net.max_memory = 2 * 1024**3"
+            raise ValueError(explain(f"max_memory = {value!r}", "a number of bytes, at least 1, or None", fix))
         super().__setattr__(name, value)
 
     @property
@@ -147,7 +158,28 @@ class SpikingNetwork(nn.Module):
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
         policy = self._policy()
+        samples = self._samples(x, policy)
+        if samples < len(x):
+            return in_pieces(lambda piece: self._conducted(piece, policy), x, samples)
+        return self._conducted(x, policy)
+
+    def _conducted(self, x: Tensor, policy: GradientPolicy | None) -> Tensor:
         return self.run(x) if policy is None else policy.conduct(self, x)
+
+    def _samples(self, x: Tensor, policy: GradientPolicy | None) -> int:
+        """How many samples run together: all, unless they take more than :attr:`max_memory` and can be parted."""
+        whole = self.training or self.is_stochastic or (policy is not None and policy.is_stateful)
+        if self.max_memory is None or whole or is_wrapped(x) or surely_fits(x, self.T, self.max_memory):
+            return len(x)
+        gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
+        return self._footprint(x).samples(self.max_memory, gradient=gradient)
+
+    def _footprint(self, x: Tensor) -> Footprint:
+        kind = (tuple(x.shape[1:]), x.dtype, self.T, self.fast)
+        if kind not in self._footprints:
+            with self.replay():
+                self._footprints[kind] = footprint(self, lambda: self._run(x[:1].detach()), fast=self.fast)
+        return self._footprints[kind]
 
     def run(self, x: Tensor, policy: GradientPolicy | None = None) -> Tensor:
         """:meth:`forward` with ``policy`` steering each draw; policies call it, other callers use :meth:`gradient`."""
@@ -199,8 +231,9 @@ class SpikingNetwork(nn.Module):
         Body, decoder and gradient policies are shared, not copied.
         """
         edge = SpikingNetwork(
-            EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast
-        )
+            EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast,
+            max_memory=self.max_memory,
+        )  # fmt: skip
         edge.policies = self.policies
         edge._initial = self._initial
         return edge.train(self.training)
