@@ -144,7 +144,9 @@ class SpikingNetwork(nn.Module):
         """Which modules run in a faster way, and why the others do not; ``print`` shows a table.
 
         >>> from art_snn.networks import mlp
-        >>> print(mlp((1, 8, 8), 10, hidden=(32,)).plan())
+        >>> net = mlp((1, 8, 8), 10, hidden=(32,))
+        >>> net.fast = True
+        >>> print(net.plan())
         module  class    runs        because
         0       Flatten  once        its input is the same at every step
         1       Linear   once        its input is the same at every step
