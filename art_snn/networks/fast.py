@@ -4,13 +4,15 @@ Neurons that :mod:`art_snn.neurons.fused` reproduces bit for bit take all steps 
 neuron run once where the train is constant (:mod:`art_snn.networks.repeats`). For the time of one run the methods of
 these modules are covered by attributes of the same name; modules, parameters and types stay what they are. What a
 neuron needs may change between two calls (its surrogate, dtype, transforms of ``torch.func``), so it is asked at each
-call, and where anything is unknown SpikingJelly's own method runs.
+call, and where anything is unknown SpikingJelly's own method runs. Average pooling by two is rearranged
+(:mod:`art_snn.networks.pooling`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from torch.autograd import forward_ad
 
 from art_snn.gradients.known import known_slope
 from art_snn.gradients.spike import Slope
+from art_snn.networks.pooling import halves, pool
 from art_snn.networks.repeats import Repeats, unshared_because
 from art_snn.neurons.fused import Dynamics, is_wrapped, multi_step
 
@@ -56,8 +59,8 @@ def accelerated(net: nn.Module, repeats: Repeats | None) -> Iterator[None]:
             if type(node) in FUSED and "multi_step_forward" not in vars(node):
                 vars(node)["multi_step_forward"] = _fused(node, repeats)
                 covered.append((node, "multi_step_forward"))
-        for module, as_view in _shared(net) if repeats is not None else ():
-            vars(module)["forward"] = repeats.once(module, type(module).forward, as_view=as_view)  # type: ignore[union-attr]
+        for module, forward in _layers(net, repeats):
+            vars(module)["forward"] = forward
             covered.append((module, "forward"))
         yield
     finally:
@@ -65,7 +68,20 @@ def accelerated(net: nn.Module, repeats: Repeats | None) -> Iterator[None]:
             del vars(module)[name]
 
 
-def _shared(net: nn.Module) -> list[tuple[nn.Module, bool]]:
+def _layers(net: nn.Module, repeats: Repeats | None) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+    """Layers that can run once or in a faster way, with their forward."""
+    open_to_views = None if repeats is None else _shared(net)
+    for module in list(net.modules()):
+        if "forward" in vars(module):
+            continue
+        forward = pool if halves(module) else type(module).forward
+        if open_to_views is not None and repeats is not None and module in open_to_views:
+            yield module, repeats.once(module, forward, as_view=open_to_views[module])
+        elif forward is pool:
+            yield module, partial(pool, module)
+
+
+def _shared(net: nn.Module) -> dict[nn.Module, bool]:
     """Layers that can run once, and whether what follows them takes a view."""
     following = {
         id(first): second
@@ -73,11 +89,9 @@ def _shared(net: nn.Module) -> list[tuple[nn.Module, bool]]:
         if type(chain) is nn.Sequential
         for first, second in zip(chain, list(chain)[1:], strict=False)
     }
-    return [
-        (module, _takes_views(following.get(id(module))))
-        for module in net.modules()
-        if unshared_because(module) is None and "forward" not in vars(module)
-    ]
+    return {
+        module: _takes_views(following.get(id(module))) for module in net.modules() if unshared_because(module) is None
+    }
 
 
 def _takes_views(module: nn.Module | None) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from art_snn.networks.fast import unfused_because
+from art_snn.networks.pooling import halves
 from art_snn.networks.repeats import unshared_because
 
 
 @dataclass(frozen=True)
 class Step:
-    """One module: its dotted name, class, ``fused``, ``once`` or ``left alone``, and the reason."""
+    """One module: its dotted name, class, ``fused``, ``once``, ``rearranged`` or ``left alone``, and the reason."""
 
     name: str
     kind: str
@@ -50,6 +51,8 @@ def plan(body: nn.Module, *, fast: bool, constant: bool) -> Plan:
             continue
         reason = unfused_because(module) if spikes else unshared_because(module)
         how, why = _how(spikes, reason, fast=fast, constant=constant)
+        if fast and how == "left alone" and halves(module):
+            how, why = "rearranged", "four strided additions, same values"
         steps.append(Step(name, type(module).__name__, how, why))
         constant = constant and not spikes and reason is None
     return Plan(tuple(steps))

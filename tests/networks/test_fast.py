@@ -147,7 +147,7 @@ def test_it_is_really_done():
     net = small()
     net.fast = True
     assert calls(net, images()) == (0, [1, 6])
-    assert [step.how for step in net.plan().steps][:4] == ["once", "once", "fused", "left alone"]
+    assert [step.how for step in net.plan().steps][:4] == ["once", "once", "fused", "rearranged"]
     net.fast = False
     assert calls(net, images()) == (3, [6, 6])
     latency = small(Latency(T=6))
