@@ -174,7 +174,7 @@ class SpikingNetwork(nn.Module):
         if self.max_memory is None or whole or is_wrapped(x) or surely_fits(x, self.T, self.max_memory):
             return len(x)
         gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
-        return self._footprint(x).samples(self.max_memory, gradient=gradient)
+        return self._footprint(x).piece(len(x), self.max_memory, gradient=gradient)
 
     def _footprint(self, x: Tensor) -> Footprint:
         kind = (tuple(x.shape[1:]), x.dtype, self.T, self.fast)
