@@ -108,13 +108,13 @@ def cell(task: Task, name: str, seed: int, loaded: Dataset, sources: dict[tuple[
     }  # fmt: skip
 
 
-def run(tasks: list[str], only: list[str]) -> None:
+def run(tasks: list[str], only: list[str], seeds: list[int]) -> None:
     """Compute what is missing, seed by seed, undefended twins first."""
     done = {(r["task"], r["defense"], r["seed"]) for r in finished()}
     for task in (TASKS[name] for name in tasks):
         loaded = data.load(task.dataset)
         names = [n for n in task.names() if task.dataset != "mnist" or n in MNIST_DEFENSES]
-        for seed in SEEDS:
+        for seed in seeds:
             sources: dict[tuple[str, int], Array] = {}
             wanted = [n for n in names if (task.dataset, n, seed) not in done and (not only or n in only)]
             twins = {DEFENSES[n].twin for n in wanted} - set(wanted)
@@ -167,8 +167,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", nargs="*", default=["digits", "events"], choices=list(TASKS))
     parser.add_argument("--only", nargs="*", default=[], choices=list(DEFENSES))
+    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if not arguments.table:
-        run(arguments.task, arguments.only)
+        run(arguments.task, arguments.only, arguments.seeds)
     write_page()
