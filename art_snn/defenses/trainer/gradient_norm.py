@@ -33,8 +33,8 @@ class GradientNorm(ValidatedTrainer):
     plain training.
 
     **Masking warning** for spiking networks: the gradient that is made small is the surrogate's, so the bound above
-    says nothing about spikes. Adaptive recipe: ``sparse-gradient``; for a regressor, the largest change of the score that a
-    projected ascent finds, up and down.
+    says nothing about spikes. Adaptive recipe: ``sparse-gradient``; for a regressor, the largest change of the score
+    that a projected ascent finds, up and down.
 
     :param beta: weight of the penalty.
     :param h: step of the finite difference, in input units.
