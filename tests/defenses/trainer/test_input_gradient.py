@@ -58,22 +58,18 @@ def test_the_runner_up_is_fixed_by_the_clean_pass():
 
     from art.estimators.classification import PyTorchClassifier
 
-    from art_snn.defenses.trainer.passes import PairedPasses
-
     net = torch.nn.Sequential(torch.nn.Linear(1, 1), Two())
     torch.nn.init.ones_(net[0].weight)
     torch.nn.init.zeros_(net[0].bias)
     clf = PyTorchClassifier(
         net, torch.nn.CrossEntropyLoss(), (1,), 3, torch.optim.SGD(net.parameters(), lr=0.1), device_type="cpu"
     )
-    trainer, y = SparseGradient(clf, h=0.5), torch.tensor([0])
-    passes = PairedPasses(trainer)
-
-    z = passes(torch.tensor([[0.0]]))
-    assert int(runner_up(z, y)) == 1
-    moved = passes(torch.tensor([[0.5]]))
-    assert int(runner_up(moved, y)) == 2
-    assert int(runner_up(passes.clean, y)) == 1
+    x, y = torch.tensor([[0.0]]), torch.tensor([0])
+    assert int(runner_up(net(x), y)) == 1
+    assert int(runner_up(net(x + 0.5), y)) == 2
+    before, after = torch.sigmoid(torch.tensor([-0.1, -0.05]))
+    expected = torch.nn.functional.cross_entropy(net(x), y) + 3 * ((after - before) / 0.5) ** 2
+    torch.testing.assert_close(SparseGradient(clf, beta=3.0, h=0.5).loss(x, y), expected)
 
 
 def test_the_penalty_of_a_linear_classifier_is_analytic():
