@@ -33,8 +33,8 @@ class SparseGradient(LinfTrainer):
     or not adversarial samples became rarer. Believe no number of a single surrogate. Adaptive recipe:
     ``sparse-gradient``.
 
-    :param beta: weight of the penalty; the source gives none. The norm sums over all pixels: on digits, a network trained
-        with 0.01 kept its accuracy and one with 1 fell to chance, so watch ``history`` when raising it.
+    :param beta: weight of the penalty; the source gives none. The norm sums over all pixels: on digits, a network
+        trained with 0.01 kept its accuracy and one with 1 fell to chance, so watch ``history`` when raising it.
     :param h: step of the finite difference, in input units.
     :param adversarial: train on inputs perturbed within ``eps``.
 
