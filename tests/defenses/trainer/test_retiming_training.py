@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from art_snn import SNNClassifier
-from art_snn.attacks.evasion.spike_retiming import SpikeRetiming
 from art_snn.coding import EventFrames, Latency
 from art_snn.defenses.trainer import PlainTrainer, RetimingAdversarialTrainer
 from art_snn.networks import mlp
@@ -59,18 +58,6 @@ def test_a_latency_code_is_attacked_at_its_spikes(few, classify):
     assert "validation_robust" in trainer.history[0]
     assert any(not torch.equal(value, before[name]) for name, value in clf.model.state_dict().items())
     assert clf.predict(few[0]).shape == (80, 10)
-
-
-@pytest.mark.slow
-def test_it_gains_accuracy_under_retiming(grids):
-    x, y = grids
-    scores = {}
-    for name, kind in (("plain", PlainTrainer), ("retiming", RetimingAdversarialTrainer)):
-        clf = classifier()
-        kind(clf, validation=0.0).fit(x[:90], y[:90], batch_size=30, nb_epochs=15)
-        attack = SpikeRetiming(clf, jitter=1, max_iter=20)
-        scores[name] = float((clf.predict(attack.generate(x[90:], y[90:])).argmax(1) == y[90:]).mean())
-    assert scores["retiming"] > scores["plain"] + 0.1
 
 
 def test_refusals(classify):
