@@ -33,8 +33,8 @@ class GradientNorm(ValidatedTrainer):
     plain training.
 
     **Masking warning** for spiking networks: the gradient that is made small is the surrogate's, so the bound above
-    says nothing about spikes. Adaptive recipe: ``sparse-gradient``; for a regressor, the largest change of the score that a
-    projected ascent finds, up and down.
+    says nothing about spikes. Adaptive recipe: ``sparse-gradient``; for a regressor, the largest change of the score
+    that a projected ascent finds, up and down.
 
     :param beta: weight of the penalty.
     :param h: step of the finite difference, in input units.
@@ -46,6 +46,7 @@ class GradientNorm(ValidatedTrainer):
     Source: Liu et al., CVPR 2024.
 
     >>> import numpy as np
+    >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
     >>> adam = torch.optim.Adam(net.parameters(), lr=1e-2)
     >>> regressor = PyTorchRegressor(net, torch.nn.MSELoss(), (1, 4, 4), adam, clip_values=(0.0, 1.0))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from art.attacks.evasion import ProjectedGradientDescent
 from art.defences.trainer import (
@@ -22,6 +23,7 @@ from art.defences.trainer import (
     AdversarialTrainerFBFPyTorch,
     Trainer,
 )
+from art.utils import check_and_transform_label_format
 
 from art_snn.defenses.trainer.adversarial import MARTTrainer, PGDTrainer, TRADESTrainer
 from art_snn.defenses.trainer.base import ValidatedTrainer
@@ -168,7 +170,8 @@ def trained_by(
     reseed = getattr(classifier.model, "reseed", None)
     if reseed is not None:
         reseed(seed)
+    rows = check_and_transform_label_format(np.asarray(y), nb_classes=classifier.nb_classes)
     with seeded_globals(seed):
-        trainer.fit(x, y, batch_size=batch_size, nb_epochs=nb_epochs)
+        trainer.fit(x, rows, batch_size=batch_size, nb_epochs=nb_epochs)
     classifier.model.eval()
     return classifier
