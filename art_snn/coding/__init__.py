@@ -38,6 +38,7 @@ from art_snn.coding.membrane import (
     membrane_mean,
 )
 from art_snn.coding.perturb import drop_frames, drop_spikes, jitter, time_warp
+from art_snn.coding.perturbed import FrameDropout, Jitter, Perturbed, SpikeDropout, TimeWarp
 from art_snn.coding.phase import WeightedPhase, phase
 from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
@@ -65,8 +66,10 @@ __all__ = [
     "EventFrames",
     "Filtered",
     "FirstSpike",
+    "FrameDropout",
     "Frequency",
     "Fusion",
+    "Jitter",
     "KernelLoss",
     "LateBurst",
     "Latency",
@@ -75,6 +78,7 @@ __all__ = [
     "MembraneLast",
     "MembraneMax",
     "MembraneMean",
+    "Perturbed",
     "Poisson",
     "Population",
     "Quantized",
@@ -84,6 +88,8 @@ __all__ = [
     "SignedPoisson",
     "SpikeCamera",
     "SpikeCount",
+    "SpikeDropout",
+    "TimeWarp",
     "TimeWeighted",
     "Timing",
     "WeightedPhase",

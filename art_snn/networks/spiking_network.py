@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from art_snn.coding.base import Decoder, Encoder, check_domain
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
+from art_snn.coding.perturbed import Perturbed
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
@@ -173,9 +174,11 @@ class SpikingNetwork(nn.Module):
     def at_spikes(self) -> SpikingNetwork:
         """The same network seen after its encoder: its input is the spike train, batch first ``[N, T, *]``.
 
-        Body, decoder and gradient policies are shared, not copied.
+        Body, decoder and gradient policies are shared, not copied. A random change of the train stays part of the
+        network.
         """
-        edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
+        code = self.encoder.after() if isinstance(self.encoder, Perturbed) else EventFrames(self.T)
+        edge = SpikingNetwork(code, self.body, self.decoder, eot=self.eot, votes=self.votes)
         edge.policies = self.policies
         edge._initial = self._initial
         return edge.train(self.training)
