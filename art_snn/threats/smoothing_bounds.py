@@ -88,7 +88,8 @@ def bernoulli_radius(p: float, T: int) -> float:
     >>> round(bernoulli_radius(1.0, 4), 3), round(bernoulli_radius(1.0, 8), 3)
     (0.159, 0.083)
     """
-    return max(-math.expm1(math.log1p(0.5 - p) / T) - GUARD, 0.0) if p > 0.5 else 0.0
+    spared = p - 2 * GUARD
+    return -math.expm1(math.log1p(0.5 - spared) / T) if spared > 0.5 else 0.0
 
 
 def jitter_bound(J: int, jitter: float = math.inf, delay: float = math.inf, moves: float = math.inf) -> float:
