@@ -24,9 +24,13 @@ _HOMES = {
     "Poisson": "art_snn.coding",
     "SpikeCount": "art_snn.coding",
     "Surrogate": "art_snn.gradients",
+    "QCFS": "art_snn.conversion",
+    "convert": "art_snn.conversion",
+    "replace_activations": "art_snn.conversion",
     "SNNClassifier": "art_snn.estimators",
     "SNNAutoAttack": "art_snn.attacks",
     "SNNAutoPGD": "art_snn.attacks",
+    "SpikeRetiming": "art_snn.attacks",
     "Comparison": "art_snn.evaluation",
     "compare": "art_snn.evaluation",
 }
@@ -34,8 +38,9 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
-    from art_snn.attacks import SNNAutoAttack, SNNAutoPGD
+    from art_snn.attacks import SNNAutoAttack, SNNAutoPGD, SpikeRetiming
     from art_snn.coding import Direct, EventFrames, FirstSpike, Latency, MembraneMean, Poisson, SpikeCount
+    from art_snn.conversion import QCFS, convert, replace_activations
     from art_snn.estimators import SNNClassifier
     from art_snn.evaluation import Comparison, compare
     from art_snn.gradients import Surrogate

@@ -13,7 +13,10 @@ from rich.table import Table as RichTable
 
 from art_snn import __version__
 
-DEFAULT_EPS = {"digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255)}
+DEFAULT_EPS = {
+    "digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255),
+    "events": (0.01, 0.02, 0.05),
+}  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,8 +26,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--dataset", default="digits", show_default=True, help="digits (bundled), mnist or cifar10.")
-@click.option("--models", default="ann,snn-direct,snn-poisson,snn-latency", show_default=True, help="Comma-separated.")
+@click.option("--dataset", default="digits", show_default=True, help="digits or events (bundled), mnist or cifar10.")
+@click.option("--models", default=None, help="Comma-separated; by default all that fit the data set, see art-snn list.")
 @click.option("--eps", default=None, help="L-infinity budgets, comma-separated; fractions such as 8/255 are welcome.")
 @click.option("--samples", default=200, show_default=True, help="Test samples, balanced over the classes.")
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, training, selection and attacks.")
@@ -36,23 +39,31 @@ def main() -> None:
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def compare(
-    dataset: str, models: str, eps: str | None, samples: int, seed: int, epochs: int | None, out: Path, device: str
+    dataset: str,
+    models: str | None,
+    eps: str | None,
+    samples: int,
+    seed: int,
+    epochs: int | None,
+    out: Path,
+    device: str,
 ) -> None:
     """Train an ANN and spiking networks, attack them alike, and write a report.
 
     A run that is interrupted goes on where it stopped when the same command is given again.
     """
     from art_snn.evaluation.run import run_comparison
+    from art_snn.evaluation.zoo import models_for
 
     console = Console()
     if not console.is_terminal:
         console.width = 160
     budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
+    names = models_for(dataset) if models is None else [name.strip() for name in models.split(",") if name.strip()]
     command = f"art-snn {shlex.join(sys.argv[1:])}"
     try:
         result, report = run_comparison(
-            dataset, [name.strip() for name in models.split(",") if name.strip()], budgets, samples=samples, seed=seed,
-            epochs=epochs, out=out, device=device, command=command,
+            dataset, names, budgets, samples=samples, seed=seed, epochs=epochs, out=out, device=device, command=command
         )  # fmt: skip
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -63,6 +74,9 @@ def compare(
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)
+    console.print(f"Threat model: {result.records[0]['threat_model']}.", markup=False, highlight=False)
+    if "note" in result.records[0]:
+        console.print(f"Models: {result.records[0]['note']}.", markup=False, highlight=False)
     for line in result.verdict():
         console.print(line, markup=False, highlight=False)
     for model in result.models:

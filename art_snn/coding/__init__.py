@@ -3,6 +3,7 @@
 Everything here needs torch only (pictures need matplotlib). Each code is a pure function with a thin class beside it.
 """
 
+from art_snn.coding.back_projection import project_events
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.coding.burst import Burst, burst
 from art_snn.coding.count import SpikeCount, spike_count
@@ -38,16 +39,17 @@ from art_snn.coding.membrane import (
     membrane_mean,
 )
 from art_snn.coding.perturb import drop_frames, drop_spikes, jitter, time_warp
-from art_snn.coding.perturbed import FrameDropout, Jitter, Perturbed, SpikeDropout, TimeWarp
 from art_snn.coding.phase import WeightedPhase, phase
 from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
 from art_snn.coding.population import Population, population
+from art_snn.coding.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
 from art_snn.coding.rank_order import RankOrder, rank_order
 from art_snn.coding.spike_camera import TFI, TFP, SpikeCamera, spike_camera, tfi, tfp
 from art_snn.coding.time_weighted import TimeWeighted, time_weighted
 from art_snn.coding.timing import Timing, spike_bin
 from art_snn.coding.trains import spike_times, van_rossum, victor_purpura
+from art_snn.coding.transform import SpikeTransform, Transformed, spike_transform
 from art_snn.coding.windows import EarlyBurst, LateBurst, RateSyn, early_burst, late_burst, rate_syn
 from art_snn.coding.z_time import ZTime, z_time
 
@@ -66,10 +68,9 @@ __all__ = [
     "EventFrames",
     "Filtered",
     "FirstSpike",
-    "FrameDropout",
+    "FrameDrop",
     "Frequency",
     "Fusion",
-    "Jitter",
     "KernelLoss",
     "LateBurst",
     "Latency",
@@ -78,7 +79,6 @@ __all__ = [
     "MembraneLast",
     "MembraneMax",
     "MembraneMean",
-    "Perturbed",
     "Poisson",
     "Population",
     "Quantized",
@@ -89,9 +89,12 @@ __all__ = [
     "SpikeCamera",
     "SpikeCount",
     "SpikeDropout",
+    "SpikeJitter",
+    "SpikeTransform",
     "TimeWarp",
     "TimeWeighted",
     "Timing",
+    "Transformed",
     "WeightedPhase",
     "ZTime",
     "accuracy_over_time",
@@ -125,6 +128,7 @@ __all__ = [
     "phase",
     "poisson",
     "population",
+    "project_events",
     "psp",
     "quantize",
     "rank_order",
@@ -137,6 +141,7 @@ __all__ = [
     "spike_camera",
     "spike_count",
     "spike_times",
+    "spike_transform",
     "tet",
     "tfi",
     "tfp",

@@ -98,10 +98,7 @@ def drop_frames(s: Tensor, keep_frames: int, draws: SeededDraws) -> Tensor:
     [3.0, 3.0]
     """
     check_train(s)
-    check_whole_frames(keep_frames)
-    if keep_frames > len(s):
-        expected = f"at most {len(s)} frames, as many as the train has"
-        raise ValueError(explain(f"keep_frames={keep_frames!r}", expected, f"pass keep_frames={len(s)}"))
+    check_frames(keep_frames, len(s))
     if keep_frames == len(s):
         return s
     place = draws.uniform(len(s), s.flatten(1)[0].new_zeros(s.shape[1], dtype=torch.double)).argsort(0).argsort(0)
@@ -180,19 +177,20 @@ def check_probability(name: str, value: float) -> None:
         raise ValueError(explain(f"{name}={value!r}", "a probability in [0, 1]", f"pass {name}=0.8"))
 
 
-def check_whole_frames(k: int) -> None:
-    """Check a number of frames.
-
-    :raises ValueError: if ``k`` is no whole number of at least 0.
-    """
-    if isinstance(k, bool) or int(k) != k or k < 0:
-        raise ValueError(explain(f"keep_frames={k!r}", "a whole number of frames, at least 0", "pass keep_frames=4"))
-
-
 def check_strength(strength: float) -> None:
     """Check the strength of :func:`time_warp`.
 
-    :raises ValueError: if it is outside [0, 1].
+    :raises ValueError: if it is outside [0, 1] or no number.
     """
     if isinstance(strength, bool) or not 0 <= strength <= 1:
         raise ValueError(explain(f"strength={strength!r}", "a number in [0, 1]", "pass strength=0.5"))
+
+
+def check_frames(k: int, T: int) -> None:
+    """Check a number of frames.
+
+    :raises ValueError: if ``k`` is no whole number in 0..T.
+    """
+    if isinstance(k, bool) or int(k) != k or not 0 <= k <= T:
+        expected = f"a whole number in 0..{T}, the frames of the train"
+        raise ValueError(explain(f"keep_frames={k!r}", expected, f"pass keep_frames={T}"))

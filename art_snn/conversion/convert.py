@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from art_snn.coding.base import check_steps
+from art_snn.coding.base import Encoder, check_steps
 from art_snn.coding.direct import Direct
 from art_snn.coding.membrane import MeanCurrent
 from art_snn.conversion.folding import fold_batch_norm
@@ -24,12 +24,19 @@ from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
 
 
-def convert(model: nn.Module, T: int, method: str | Method = "qcfs", calibration: Any = None) -> SpikingNetwork:
+def convert(
+    model: nn.Module,
+    T: int,
+    method: str | Method = "qcfs",
+    calibration: Any = None,
+    *,
+    encoder: Encoder | None = None,
+) -> SpikingNetwork:
     """A spiking network with the weights of ``model``, which stays as it is.
 
-    Input is coded directly; logits are the mean current of the last layer, so that a layer's rate is all that counts.
-    Batch norm is folded. The network's own number of steps, ``net.T``, contains the steps that ``srp`` and ``cos`` look
-    at before those that are read out: see :func:`~art_snn.conversion.latency`.
+    Input is coded directly unless another code is deployed; logits are the mean current of the last layer, so that a
+    layer's rate is all that counts. Batch norm is folded. The network's own number of steps, ``net.T``, contains the
+    steps that ``srp`` and ``cos`` look at before those that are read out: see :func:`~art_snn.conversion.latency`.
 
     :param model: a trained network with :class:`~art_snn.conversion.QCFS` activations, or with ReLU.
     :param T: steps that are read out.
@@ -38,10 +45,13 @@ def convert(model: nn.Module, T: int, method: str | Method = "qcfs", calibration
         ``SRP(pre=2)``.
     :param calibration: inputs ``[N, *]`` or an iterable of batches. A ReLU network needs them: its thresholds are
         measured there. A QCFS network has trained ones, and the first batch is a trial run.
+    :param encoder: the code to deploy, of all steps; ``Direct`` by default, the constant current that conversion is
+        exact for.
     :return: a network in eval mode.
     :raises TypeError: if ``model`` is no module, or spikes already.
     :raises ValueError: for a layer that cannot be converted (by name), T < 1, an unknown method, missing calibration
-        data, a threshold that training drove to zero or below, or a QCFS network for SpikingJelly's recipes.
+        data, a threshold that training drove to zero or below, a QCFS network for SpikingJelly's recipes, or an encoder
+        of other steps.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), QCFS(levels=4, threshold=1.0), nn.Linear(8, 2))
     >>> net = convert(model, T=4)
@@ -54,14 +64,17 @@ def convert(model: nn.Module, T: int, method: str | Method = "qcfs", calibration
     graph = fold_batch_norm(model)
     thresholds = _thresholds(graph, way, calibration)
     steps = T + way.pre
+    encoder = Direct(steps) if encoder is None else encoder
+    if steps != encoder.T:
+        came = f"{encoder} for {way.pre} + {T} steps"
+        raise ValueError(explain(came, f"an encoder of {steps} steps", f"encoder={type(encoder).__name__}(T={steps})"))
 
     def spiking(name: str, _: int) -> nn.Module:
         threshold, start = thresholds[name]
         return SpikingActivation(way.neuron(start), threshold, steps)
 
     replace_steps(graph, spiking)
-    encoder, decoder = Direct(steps), MeanCurrent(skip=way.pre)
-    net = SpikingNetwork(encoder, FoldedTime(graph), decoder)
+    net = SpikingNetwork(encoder, FoldedTime(graph, encoder), MeanCurrent(skip=way.pre))
     net.recipe = recipe_of(graph, steps)
     return net.eval()
 

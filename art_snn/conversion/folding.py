@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from art_snn.conversion.graph import LayerGraph, Step, without
 from art_snn.conversion.tracing import trace
+from art_snn.conversion.vocabulary import NORMS
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -29,7 +29,7 @@ def fold_batch_norm(model: nn.Module) -> LayerGraph:
     ['Conv2d', 'ReLU']
     """
     graph = trace(model)
-    for step in graph.layer_steps(_NORMS):
+    for step in graph.layer_steps(NORMS):
         source = _foldable(graph, step)
         if source is not None:
             fold(graph.get_submodule(source.target), graph.get_submodule(step.target))

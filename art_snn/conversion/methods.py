@@ -46,17 +46,20 @@ class SRP(Method):
 
     :param pre: pre-simulation steps, counted in the latency; 0 is the plain conversion.
     :param tolerance: residual membrane up to which a unit is silenced, in thresholds.
+    :param certain: silence only units that should not have fired at all; ``False`` is the published mask, see
+        :mod:`~art_snn.conversion.neurons`.
 
     >>> SRP(pre=2)
-    SRP(pre=2, tolerance=0.001)
+    SRP(pre=2, tolerance=0.001, certain=True)
     """
 
     pre: int = 4
     tolerance: float = 1e-3
+    certain: bool = True
 
     def neuron(self, start: float = 0.5) -> nn.Module:  # noqa: ARG002 - this rule defines its own start
         """See :class:`Method`."""
-        return SRPIF(self.pre, self.tolerance)
+        return SRPIF(self.pre, self.tolerance, self.certain)
 
 
 @dataclass(frozen=True)

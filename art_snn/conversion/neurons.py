@@ -6,9 +6,16 @@ A neuron takes the whole train at once, starts afresh at each call and keeps not
 of the train, ``pre`` steps, before they answer:
 
 * *SRP* fires through the first part, forgets, runs the rest from :math:`\frac12`, and stays silent there where the
-  first part left a membrane of at most ``tolerance``: the mask :math:`m = 1[v_{pre} > tolerance]`. A unit that fired
-  and ends below zero has fired too much. This is for few steps: a silenced unit loses its right spikes with the wrong
-  ones, and on uneven currents of 8 steps and more the mean error can rise.
+  first part shows that it should have. A unit that fired and ends below zero fired too often, by :math:`\psi \ge 1` of
+  its :math:`n` spikes; membrane and count together, :math:`v + n = \frac12 + \sum_t z_t`, tell whether it should have
+  fired at all:
+
+  .. math:: m = 1[v > tolerance \;\text{or}\; v + n \ge 1] .
+
+  On constant currents this mask changes nothing, and where the first part is as long as the rest and like it, no unit
+  misses by more spikes than without. The published mask, :math:`1[v > tolerance]`, silences every unit that fired too
+  often, right spikes included. That helps a unit where :math:`n < 2\psi`: always up to three steps, too seldom from
+  some eight on, and then the mean error rises.
 * *COS* looks at the first part, moves its start so that one spike is lost (fired, and ended below 0) or won (ended at 1
   or above), and runs both parts from there. Iteration :math:`i` treats units that missed by more than :math:`i` spikes.
 
@@ -28,6 +35,7 @@ import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
+from art_snn.coding.base import Encoder
 from art_snn.conversion.qcfs import check_threshold
 from art_snn.errors import explain
 from art_snn.gradients.spike import surrogate
@@ -147,14 +155,21 @@ class SRPIF(ConvertedIF):
 
     :param pre: steps of the first part; 0 is the plain neuron.
     :param tolerance: residual membrane up to which a unit is silenced, in thresholds.
+    :param certain: silence only what should not have fired at all; ``False`` is the published mask.
 
     >>> SRPIF(pre=2)(torch.tensor([[0.8], [-0.9], [0.8], [0.0]])).flatten().tolist()
     [1.0, 0.0, 0.0, 0.0]
     """
 
-    def __init__(self, pre: int = 4, tolerance: float = 1e-3, surrogate_function: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        pre: int = 4,
+        tolerance: float = 1e-3,
+        certain: bool = True,
+        surrogate_function: nn.Module | None = None,
+    ) -> None:
         super().__init__(surrogate_function=surrogate_function)
-        self.pre, self.tolerance = pre, tolerance
+        self.pre, self.tolerance, self.certain = pre, tolerance, certain
 
     def multi_step_forward(self, x_seq: Tensor) -> Tensor:
         """Spikes of both parts, ``[pre + T, N, *]``."""
@@ -163,12 +178,14 @@ class SRPIF(ConvertedIF):
         first, rest = _parts(x_seq, self.pre)
         before, residue = self._run(first, self.start)
         after, _ = self._run(rest, self.start)
-        mask = (residue.detach() > self.tolerance).to(after.dtype)
-        return torch.cat([before, mask * after])
+        silent = residue <= self.tolerance
+        if self.certain:
+            silent &= residue + before.sum(0) < 1
+        return torch.cat([before, (~silent).to(after.dtype) * after])
 
     def extra_repr(self) -> str:
         """Arguments."""
-        return f"pre={self.pre}, tolerance={self.tolerance}"
+        return f"pre={self.pre}, tolerance={self.tolerance}, certain={self.certain}"
 
 
 class COSIF(ConvertedIF):
@@ -242,14 +259,16 @@ class FoldedTime(nn.Module):
     """A network of ordinary layers on spike trains: time and batch are one axis between the neurons.
 
     :param graph: layers ``[T N, *] -> [T N, K]``, with :class:`SpikingActivation` where it spikes.
+    :param encoder: the code it was converted for, if that is known.
 
     >>> FoldedTime(nn.Linear(3, 2))(torch.zeros(4, 5, 3)).shape
     torch.Size([4, 5, 2])
     """
 
-    def __init__(self, graph: nn.Module) -> None:
+    def __init__(self, graph: nn.Module, encoder: Encoder | None = None) -> None:
         super().__init__()
         self.graph = graph
+        self.encoder = None if encoder is None else (encoder,)  # in a tuple: no part of the network
 
     def forward(self, s: Tensor) -> Tensor:
         """Outputs ``[T, N, K]`` of trains ``[T, N, *]``."""

@@ -16,7 +16,7 @@ from art_snn.networks.spiking_network import SpikingNetwork
 
 _NEURONS: dict[str, tuple[type[ConvertedIF], tuple[str, ...]]] = {
     "ConvertedIF": (ConvertedIF, ("start", "v_reset")),
-    "SRPIF": (SRPIF, ("pre", "tolerance")),
+    "SRPIF": (SRPIF, ("pre", "tolerance", "certain")),
     "COSIF": (COSIF, ("pre", "iterations")),
 }
 
@@ -41,7 +41,7 @@ def rebuild(
     read = [Step(name, op, target, _read(args), _read(kwargs)) for name, op, target, args, kwargs in steps]
     made = {name: _made(name, config, T) for name, config in layers.items()}
     graph = LayerGraph(read, output, made, {name: torch.zeros(shape) for name, shape in constants.items()})
-    net = SpikingNetwork(encoder, FoldedTime(graph), decoder)
+    net = SpikingNetwork(encoder, FoldedTime(graph, encoder), decoder)
     net.recipe = recipe_of(graph, T)
     return net
 

@@ -28,6 +28,7 @@ LAYERS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in _LAYERS}
 
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 ACTIVATIONS = (nn.ReLU, QCFS)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def _view(x: Tensor, *sizes: Any) -> Tensor:
@@ -121,8 +122,7 @@ def check_layer(name: str, layer: nn.Module) -> None:
         return
     if type(layer) not in _LAYERS:
         raise refuse_layer(name, layer)
-    norm = isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-    if norm and getattr(layer, "running_mean", None) is None:
+    if isinstance(layer, NORMS) and getattr(layer, "running_mean", None) is None:
         came = f"layer {name!r}, a {type(layer).__name__} without running statistics"
         fix = "train with track_running_stats=True"
         raise ValueError(explain(came, "batch norm that is affine in eval mode", fix))

@@ -3,7 +3,7 @@ r"""Smoothed spiking classifiers: a vote over random trains, with a certificate.
 .. math:: g(x) = \arg\max_c P\bigl(f(Z(x)) = c\bigr)
 
 Z is the network's own random code (:class:`~art_snn.coding.Poisson`, or a code in
-:class:`~art_snn.coding.Perturbed`), f its body and decoder. A first sample of draws chooses a class; a second one, of
+:class:`~art_snn.coding.Transformed`), f its body and decoder. A first sample of draws chooses a class; a second one, of
 its own, counts *that class*, whatever else may have won there, and gives the Clopper-Pearson bound :math:`p_A`. At
 :math:`p_A \le \frac12` the classifier abstains. Each certificate is wrong with probability at most alpha.
 
@@ -27,8 +27,8 @@ from torch.nn import functional as F
 
 from art_snn.coding.draws import SeededDraws, mixed, sample_ids
 from art_snn.coding.perturb import check_binary
-from art_snn.coding.perturbed import Perturbed
 from art_snn.coding.poisson import poisson
+from art_snn.coding.transform import SpikeTransform, Transformed
 from art_snn.errors import explain
 from art_snn.estimators.snn_classifier import SNNClassifier
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -64,8 +64,8 @@ class Certified:
 class SmoothedSNN(RandomizedSmoothingMixin, SNNClassifier):
     """ART's randomized smoothing on spike trains, with the certificate that belongs to the network's random code.
 
-    :param model: a :class:`~art_snn.SpikingNetwork` whose encoder is ``Poisson``, or ``Perturbed`` with ``Jitter``,
-        ``SpikeDropout`` or ``FrameDropout``. Training draws the same randomness (:meth:`fit`).
+    :param model: a :class:`~art_snn.SpikingNetwork` whose encoder is ``Poisson``, or ``Transformed`` with
+        ``SpikeJitter``, ``SpikeDropout`` or ``FrameDrop``. Training draws the same randomness (:meth:`fit`).
     :param sample_size: draws of :meth:`predict`, and of the first sample of :meth:`certify`.
     :param alpha: probability of error of one certificate.
     :param unit: for jitter: count ``moves`` (spikes moved by at most ``jitter`` steps), or ``delay`` (steps in all).
@@ -76,9 +76,10 @@ class SmoothedSNN(RandomizedSmoothingMixin, SNNClassifier):
 
     The remaining parameters are those of :class:`~art_snn.estimators.SNNClassifier`.
 
-    >>> from art_snn.coding import Jitter, Latency, Perturbed
+    >>> from art_snn.coding import Latency, Transformed
+    >>> from art_snn.coding.randomized import SpikeJitter
     >>> from art_snn.networks import mlp
-    >>> net = mlp((1, 8, 8), 10, encoder=Perturbed(Latency(T=8), Jitter(2)))
+    >>> net = mlp((1, 8, 8), 10, encoder=Transformed(Latency(T=8), SpikeJitter(2)))
     >>> clf = SmoothedSNN(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
     >>> prediction, radius = clf.certify(np.zeros((2, 1, 8, 8), dtype=np.float32), n=200)
     >>> prediction.shape, radius.shape
@@ -212,9 +213,9 @@ class SmoothedSNN(RandomizedSmoothingMixin, SNNClassifier):
         image = self._prepared(x[None])
         image = image if code.domain is None else image.clamp(*code.domain)
         with torch.no_grad():
-            if isinstance(code, Perturbed):
+            if isinstance(code, Transformed):
                 train = _clean_train(code, image)
-                s = code.change(train.expand(-1, n, *train.shape[2:]), self._draws)
+                s = _drawn(code.transform, train.expand(-1, n, *train.shape[2:]), self._draws)
             else:
                 s = poisson(image.double().expand(n, *image.shape[1:]), net.T, self._draws).to(image.dtype)
         return s.transpose(0, 1).cpu().numpy()
@@ -260,7 +261,16 @@ class SmoothedSNN(RandomizedSmoothingMixin, SNNClassifier):
         return self._delivered(x, self._input_gradient(loss, source))
 
 
-def _clean_train(encoder: Perturbed, x: torch.Tensor) -> torch.Tensor:
+def _drawn(transform: SpikeTransform, s: torch.Tensor, draws: SeededDraws) -> torch.Tensor:
+    """The transform under another stream; its own stays where it is."""
+    own, transform.draws = transform.draws, draws
+    try:
+        return transform.transform(s)
+    finally:
+        transform.draws = own
+
+
+def _clean_train(encoder: Transformed, x: torch.Tensor) -> torch.Tensor:
     """The train before it is changed, ``[T, 1, *]``; binary, as the bounds require."""
     train = encoder.encoder(x)
     try:

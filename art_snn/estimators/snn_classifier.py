@@ -19,6 +19,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from art_snn.conversion.encoders import warn_redeployed
 from art_snn.errors import explain
 from art_snn.estimators.activations import TIME_REDUCTIONS, layer_names, record, resolve_layer
 from art_snn.estimators.checks import check_input, check_labels
@@ -45,6 +46,7 @@ class SNNClassifier(PyTorchClassifier):
         intensities.
     :raises TypeError: if ``model`` is not a ``SpikingNetwork``.
     :raises ValueError: if standardization would precede a spike code, or the network has no gradient at all.
+    :warns EncoderWarning: for the body of a converted network behind another encoder than it was converted for.
 
     The remaining parameters are ART's own.
 
@@ -91,6 +93,7 @@ class SNNClassifier(PyTorchClassifier):
         self._layer_names = layer_names(model)
         for message in probe_gradient(model, self.input_shape, clip_values):
             warnings.warn(message, stacklevel=2)
+        warn_redeployed(model, stacklevel=3)
 
     def _check_preprocessing(self) -> None:
         encoder = self.model.encoder

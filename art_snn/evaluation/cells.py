@@ -11,6 +11,7 @@ from art.estimators.classification import PyTorchClassifier
 from safetensors.numpy import load_file, save
 
 from art_snn import __version__
+from art_snn.errors import explain
 from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named, averaged
 from art_snn.evaluation.cost import counted
 from art_snn.evaluation.flags import (
@@ -44,6 +45,10 @@ class Subject:
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
+        if any(getattr(part, "is_stochastic", False) for part in self.classifier.preprocessing_operations):
+            came = f"a random preprocessor in front of {self.name!r}"
+            fix = "put it inside: SpikingNetwork(Transformed(net.encoder, transform), net.body, net.decoder)"
+            raise ValueError(explain(came, "randomness that can be averaged over draws", fix))
         state = {name: value.detach().cpu().numpy() for name, value in self.classifier.model.state_dict().items()}
         parts = [part for name in sorted(state) for part in (name, state[name])]
         structure = [

@@ -102,9 +102,10 @@ def unbounded_flag(accuracy_low: float, chance: float) -> Flag:
 
 
 def encoder_flag(classifier: PyTorchClassifier) -> Flag:
-    """E7: the encoder lets its gradient through."""
-    hidden = bool(getattr(getattr(classifier.model, "encoder", None), "obfuscates", False))
-    text = "the encoder's backward hides its gradient (masked or none): use the code's default backward"
+    """E7: encoder and preprocessors let their gradients through."""
+    parts = [getattr(classifier.model, "encoder", None), *classifier.preprocessing_operations]
+    hidden = any(bool(getattr(part, "obfuscates", False)) for part in parts)
+    text = "a backward pass hides the gradient of the code or of a filter (masked or none): use its default backward"
     return Flag("E7", hidden, float(hidden), 0.0, text)
 
 

@@ -68,9 +68,12 @@ def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def example_images(result: Comparison) -> Figure | None:
-    """Clean samples above each model's adversarial ones; a red frame marks a broken sample."""
+    """Clean samples above each model's adversarial ones; a red frame marks a broken sample.
+
+    Of event frames ``[T, 2, H, W]`` the mean over time and polarity is drawn: where something changed.
+    """
     shown: dict[str, Any] = result.images
-    if "clean" not in shown or np.ndim(shown["clean"]) != 4:
+    if "clean" not in shown or np.ndim(shown["clean"]) not in (4, 5):
         return None
     rows = ["clean", *(model for model in result.models if model in shown)]
     columns = len(shown["clean"])
@@ -91,7 +94,7 @@ def _draw_image(ax: Axes, image: np.ndarray[Any, Any]) -> None:
     ax.set(xticks=[], yticks=[])
     for side in ax.spines.values():
         side.set_visible(False)
-    planes = np.moveaxis(image, 0, -1)
+    planes = np.moveaxis(image.mean(0) if image.ndim == 4 else image, 0, -1)
     if planes.shape[-1] == 3:
         ax.imshow(planes.clip(0, 1), interpolation="nearest")
     else:

@@ -136,9 +136,19 @@ def _header(subjects: list[Subject], attacks: list[Attack], eps: list[float], ce
     return {
         "key": "run", "kind": "run", "models": {s.name: s.identity for s in subjects},
         "attacks": [a.name for a in attacks], "eps": eps, "seed": seed, "samples": len(cells.x), "versions": versions,
-        "threat_model": "white-box and black-box attacks on the input, L-infinity budget in input units; the attacker "
+        "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x)}; the attacker "
         "knows the model, its encoder and its randomness, not its draws",
     }  # fmt: skip
+
+
+def _budget(x: Array) -> str:
+    """What the budget is on; L-infinity on event frames is named for what it is."""
+    if x.ndim == 5:
+        return (
+            "L-infinity budget on the values of event frames, a relaxed threat: every cell may take any value within "
+            "the budget, which no event camera can record (its frames hold whole events)"
+        )
+    return "L-infinity budget in input units"
 
 
 def _measure(subject: Subject, attacks: list[Attack], cells: Measurement, result: Comparison, bar: Any) -> list[str]:

@@ -48,6 +48,7 @@ def markdown(result: Comparison) -> str:
             f"{run.get('samples')} samples, seed {run.get('seed')}; {versions}.",
             "",
             f"Threat model: {run.get('threat_model')}.",
+            *([f"Models: {run['note']}."] if run.get("note") else []),
             "",
             *(f"* {line}" for line in result.verdict()),
             "",

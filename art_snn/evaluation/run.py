@@ -12,7 +12,7 @@ from art_snn.errors import explain
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.protocol import check_budgets, evaluate
 from art_snn.evaluation.store import ResultStore
-from art_snn.evaluation.zoo import RECIPES, check_model, trained
+from art_snn.evaluation.zoo import EVENT_NOTE, RECIPES, check_model, trained
 
 
 def run_comparison(
@@ -47,7 +47,7 @@ def run_comparison(
     """
     if not models:
         raise ValueError(explain("no models", "at least one name", "--models ann,snn-direct"))
-    names = list(dict.fromkeys(check_model(name) for name in models))
+    names = list(dict.fromkeys(check_model(name, dataset) for name in models))
     budgets = check_budgets(eps)
     data = load(dataset)
     x, y, _ = data.select(samples, seed)
@@ -58,5 +58,7 @@ def run_comparison(
         classifiers[name], record = trained(name, data, recipe, seed, store, device, verbose=verbose)
         training.append(record)
     notes = {"command": command, "dataset": dataset}
+    if dataset == "events" and "ann" in names:
+        notes["note"] = EVENT_NOTE
     result = evaluate(classifiers, x, y, budgets, seed=seed, out=out, verbose=verbose, notes=notes, training=training)
     return result, Path(out) / "report.html"

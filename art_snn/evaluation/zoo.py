@@ -12,9 +12,9 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from art_snn.coding import Direct, Encoder, Latency, Poisson
+from art_snn.coding import Direct, Encoder, EventFrames, Latency, Poisson
 from art_snn.data import Dataset
-from art_snn.errors import suggest
+from art_snn.errors import explain, suggest
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
 from art_snn.evaluation.cells import EVALUATION_DRAWS
@@ -28,7 +28,11 @@ MODELS: dict[str, tuple[str, Callable[[int], Encoder]]] = {
     "snn-direct": ("constant-current input", lambda T: Direct(T)),
     "snn-poisson": ("Bernoulli rate code, fresh draws at every call", lambda T: Poisson(T)),
     "snn-latency": ("time-to-first-spike code, bright pixels early", lambda T: Latency(T)),
+    "snn-events": ("event frames as they are, one per time step", lambda T: EventFrames(T)),
 }
+EVENT_MODELS = ("ann", "snn-events")
+"""The models for event frames. All but the last are for images."""
+EVENT_NOTE = "ann sees the mean of the event frames over time: how often each pixel changed, not when"
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,43 @@ RECIPES = {
     "digits": Recipe(T=8, epochs=20, train_samples=1297),
     "mnist": Recipe(T=8, epochs=2, train_samples=20_000),
     "cifar10": Recipe(T=4, epochs=5, train_samples=50_000),
+    "events": Recipe(T=9, epochs=20, train_samples=1297),
 }
 
 
-def check_model(name: str) -> str:
+def models_for(dataset: str) -> list[str]:
+    """The models that fit the input of a data set: images, or event frames.
+
+    >>> models_for("events")
+    ['ann', 'snn-events']
+    """
+    return [name for name in MODELS if (name in EVENT_MODELS if dataset == "events" else name != "snn-events")]
+
+
+def check_model(name: str, dataset: str) -> str:
     """Return ``name``.
 
-    :raises ValueError: for an unknown model; the message suggests the nearest one.
+    :raises ValueError: for an unknown model (the message suggests the nearest one), or one for other input.
     """
     if name not in MODELS:
         raise ValueError(suggest(name, MODELS, "model"))
+    if name not in models_for(dataset):
+        fitting = ", ".join(models_for(dataset))
+        came = f"model {name!r} for the data set {dataset!r}"
+        raise ValueError(explain(came, f"one of {fitting}", f"--models {fitting.replace(', ', ',')}"))
     return name
 
 
 def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cpu") -> PyTorchClassifier:
-    """An untrained classifier: ``mlp`` for digits, ``cnn`` for larger images.
+    """An untrained classifier: ``mlp`` for digits and event frames, ``cnn`` for larger images.
 
-    :raises ValueError: for an unknown model.
+    :raises ValueError: for an unknown model, or one for other input.
     """
-    encoder = MODELS[check_model(name)][1](recipe.T)
-    builder = mlp if data.input_shape[-1] < 16 else cnn
-    net = builder(data.input_shape, data.nb_classes, encoder=encoder, seed=seed)
+    check_model(name, data.name)
+    frames = data.name == "events"
+    encoder = MODELS["snn-events" if frames else name][1](recipe.T)
+    builder = mlp if frames or data.input_shape[-1] < 16 else cnn
+    net = builder(data.input_shape[-3:], data.nb_classes, encoder=encoder, seed=seed)
     return _classifier(ann_twin(net) if name == "ann" else net, data, recipe, device)
 
 

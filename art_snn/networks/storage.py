@@ -109,6 +109,8 @@ def _rebuild(recipe: dict[str, Any] | None, path: Path) -> nn.Module:
     if "input_shape" in arguments:
         arguments["input_shape"] = tuple(arguments["input_shape"])
     encoder, decoder = (_code(recipe.get(role)) for role in ("encoder", "decoder"))
+    if recipe.get("over_time"):
+        encoder = coding.EventFrames(T=1)  # its twin takes the mean over as many frames as there are
     net = _builder(recipe["builder"])(**arguments, encoder=encoder, decoder=decoder)
     if recipe.get("twin"):
         return ann_twin(net)

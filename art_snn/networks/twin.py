@@ -9,6 +9,7 @@ from typing import Any
 from spikingjelly.activation_based import functional, layer
 from torch import Tensor, nn
 
+from art_snn.coding.frames import EventFrames
 from art_snn.errors import explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.neurons import StochasticGate
@@ -21,20 +22,27 @@ class AnalogNetwork(nn.Module):
     """An ordinary network as a batch-to-logits module, with the same outer shape as :class:`SpikingNetwork`.
 
     :param body: any module ``[N, *] -> [N, K]``; SpikingJelly layers must be in single-step mode.
+    :param over_time: whether the input is event frames ``[N, T, *]``, of which ``body`` sees the mean over time.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, *, over_time: bool = False) -> None:
         super().__init__()
         self.body = body
+        self.over_time = over_time
         self.recipe: dict[str, Any] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]``; dropout masks are redrawn at every call."""
         reset_state(self)
         parameter = next((p for p in self.parameters() if p.is_floating_point()), None)
-        z: Tensor = self.body(x if parameter is None else x.to(parameter.dtype))
+        x = x if parameter is None else x.to(parameter.dtype)
+        z: Tensor = self.body(x.mean(1) if self.over_time else x)
         reset_state(self)
         return z
+
+    def extra_repr(self) -> str:
+        """Whether frames are averaged, so that it shows in ``repr``."""
+        return "over_time=True" if self.over_time else ""
 
 
 def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
@@ -43,7 +51,8 @@ def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
     Topology, weights and parameter names are those of ``net``; learnable neuron parameters and stochastic gates have no
     counterpart and are dropped, and containers that step through time become plain sequences. A neuron ends the body if
     it is the last module of an ``nn.Sequential``; what a module with a ``forward`` of its own runs last cannot be
-    known.
+    known. The twin of a network of event frames takes the same frames ``[N, T, *]`` and sees their mean over time: how
+    often each pixel changed, not when.
 
     :raises ValueError: if a spiking neuron is the body itself.
 
@@ -66,8 +75,8 @@ def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
         parent, _, child = name.rpartition(".")
         body.get_submodule(parent)._modules[child] = nn.Identity()
     functional.set_step_mode(body, "s")
-    twin = AnalogNetwork(body).train(net.training)
-    twin.recipe = None if net.recipe is None else {**net.recipe, "twin": True}
+    twin = AnalogNetwork(body, over_time=isinstance(net.encoder, EventFrames)).train(net.training)
+    twin.recipe = None if net.recipe is None else {**net.recipe, "twin": True, "over_time": twin.over_time}
     return twin
 
 

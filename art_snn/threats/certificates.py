@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from art_snn.coding.base import Encoder
-from art_snn.coding.perturbed import FrameDropout, Jitter, Perturbed, SpikeDropout
+from art_snn.coding.perturb import check_frames, check_jitter, check_probability
 from art_snn.coding.poisson import Poisson
+from art_snn.coding.randomized import FrameDrop, SpikeDropout, SpikeJitter
+from art_snn.coding.transform import Transformed
 from art_snn.errors import explain
 from art_snn.threats.smoothing_bounds import (
     bernoulli_bound,
@@ -76,12 +78,16 @@ class BernoulliL1(Certificate):
 class JitterMoves(Certificate):
     """Jitter; number of spikes that move by at most ``jitter`` steps each.
 
-    >>> JitterMoves(Jitter(2), jitter=1).radius(0.95)
+    >>> JitterMoves(2, jitter=1).radius(0.95)
     2
     """
 
-    change: Jitter
+    J: float
     jitter: int = 1
+    law: str = "uniform"
+
+    def __post_init__(self) -> None:
+        check_jitter(self.J, self.law)
 
     @property
     def unit(self) -> str:
@@ -90,20 +96,24 @@ class JitterMoves(Certificate):
 
     def holds(self, p: float, budget: float) -> bool:
         """See :class:`Certificate`."""
-        if self.change.law == "laplace":
-            return laplace_holds(self.change.J, self.jitter * budget, p)
-        return certifies(jitter_bound(int(self.change.J), jitter=self.jitter, moves=budget), p)
+        if self.law == "laplace":
+            return laplace_holds(self.J, self.jitter * budget, p)
+        return certifies(jitter_bound(int(self.J), jitter=self.jitter, moves=budget), p)
 
 
 @dataclass(frozen=True)
 class JitterDelay(Certificate):
     """Jitter; steps that the spikes of a sample move together.
 
-    >>> JitterDelay(Jitter(5)).radius(0.95)
+    >>> JitterDelay(5).radius(0.95)
     4
     """
 
-    change: Jitter
+    J: float
+    law: str = "uniform"
+
+    def __post_init__(self) -> None:
+        check_jitter(self.J, self.law)
 
     @property
     def unit(self) -> str:
@@ -112,20 +122,23 @@ class JitterDelay(Certificate):
 
     def holds(self, p: float, budget: float) -> bool:
         """See :class:`Certificate`."""
-        if self.change.law == "laplace":
-            return laplace_holds(self.change.J, budget, p)
-        return certifies(jitter_bound(int(self.change.J), delay=budget), p)
+        if self.law == "laplace":
+            return laplace_holds(self.J, budget, p)
+        return certifies(jitter_bound(int(self.J), delay=budget), p)
 
 
 @dataclass(frozen=True)
 class DropoutEdits(Certificate):
     """Spike dropout; number of spikes that are added, removed, or moved to anywhere.
 
-    >>> DropoutEdits(SpikeDropout(0.1)).radius(0.95)
+    >>> DropoutEdits(0.1).radius(0.95)
     5
     """
 
-    change: SpikeDropout
+    keep: float
+
+    def __post_init__(self) -> None:
+        check_probability("keep", self.keep)
 
     @property
     def unit(self) -> str:
@@ -134,19 +147,22 @@ class DropoutEdits(Certificate):
 
     def holds(self, p: float, budget: float) -> bool:
         """See :class:`Certificate`."""
-        return certifies(dropout_bound(self.change.keep, budget), p)
+        return certifies(dropout_bound(self.keep, budget), p)
 
 
 @dataclass(frozen=True)
 class ChangedFrames(Certificate):
     """Frame dropout; number of frames that change, in any way.
 
-    >>> ChangedFrames(FrameDropout(1), T=10).radius(0.95)
+    >>> ChangedFrames(1, T=10).radius(0.95)
     4
     """
 
-    change: FrameDropout
+    keep_frames: int
     T: int
+
+    def __post_init__(self) -> None:
+        check_frames(self.keep_frames, self.T)
 
     @property
     def unit(self) -> str:
@@ -155,7 +171,7 @@ class ChangedFrames(Certificate):
 
     def holds(self, p: float, budget: float) -> bool:
         """See :class:`Certificate`."""
-        return certifies(frame_bound(self.T, self.change.keep_frames, int(budget)), p)
+        return certifies(frame_bound(self.T, self.keep_frames, int(budget)), p)
 
 
 UNITS = ("moves", "delay")
@@ -165,13 +181,13 @@ UNITS = ("moves", "delay")
 def certificate_of(encoder: Encoder, unit: str = "moves", jitter: int = 1) -> Certificate:
     """The certificate that the randomization of a spike code gives.
 
-    :param encoder: ``Poisson``, or ``Perturbed(code, change)`` of a code without randomness of its own.
+    :param encoder: ``Poisson``, or ``Transformed(code, transform)`` of a code without randomness of its own.
     :param unit: for jitter: ``moves`` or ``delay``.
     :param jitter: for ``moves``: steps by which each spike may move.
-    :raises ValueError: for a deterministic code, a change without a bound, or a unit or jitter out of range.
+    :raises ValueError: for a deterministic code, a transform without a bound, or a unit or jitter out of range.
 
     >>> from art_snn.coding import Latency
-    >>> certificate_of(Perturbed(Latency(T=16), Jitter(3)), "delay").unit
+    >>> certificate_of(Transformed(Latency(T=16), SpikeJitter(3)), "delay").unit
     'steps that spikes move in all'
     """
     if unit not in UNITS:
@@ -181,19 +197,22 @@ def certificate_of(encoder: Encoder, unit: str = "moves", jitter: int = 1) -> Ce
     if isinstance(encoder, Poisson):
         return BernoulliL1(encoder.T)
     name = type(encoder).__name__
-    if not isinstance(encoder, Perturbed):
-        fix = f"Perturbed({name}(...), Jitter(2)) or SpikeDropout(0.5) as the network's encoder, or Poisson(T)"
+    if not isinstance(encoder, Transformed):
+        fix = f"Transformed({name}(...), SpikeJitter(2)) as the network's encoder, or SpikeDropout(0.5), or Poisson(T)"
         came = f"the code {name}" + ("" if encoder.is_stochastic else ", which is deterministic")
         raise ValueError(explain(came, "a randomized code that a certificate is known for", fix))
     if encoder.encoder.is_stochastic:
-        fix = "Perturbed(Latency(T), ...) or Perturbed(EventFrames(T), ...)"
-        came = f"a change after {type(encoder.encoder).__name__}, which is random itself"
+        fix = "Transformed(Latency(T), ...) or Transformed(EventFrames(T), ...)"
+        came = f"a transform after {type(encoder.encoder).__name__}, which is random itself"
         raise ValueError(explain(came, "one randomization, after a deterministic code", fix))
-    change = encoder.change
-    if isinstance(change, Jitter):
-        return JitterMoves(change, int(jitter)) if unit == "moves" else JitterDelay(change)
-    if isinstance(change, SpikeDropout):
-        return DropoutEdits(change)
-    if isinstance(change, FrameDropout):
-        return ChangedFrames(change, encoder.T)
-    raise ValueError(explain(repr(change), "Jitter, SpikeDropout or FrameDropout, whose bounds are known", "Jitter(2)"))
+    law = encoder.transform
+    if type(law) is SpikeJitter:
+        return JitterMoves(law.J, int(jitter), law.law) if unit == "moves" else JitterDelay(law.J, law.law)
+    if type(law) is SpikeDropout:
+        return DropoutEdits(law.keep)
+    if type(law) is FrameDrop:
+        return ChangedFrames(law.keep_frames, encoder.T)
+    expected = "SpikeJitter, SpikeDropout or FrameDrop, whose bounds are known"
+    raise ValueError(
+        explain(repr(law), expected, f"Transformed({type(encoder.encoder).__name__}(...), SpikeJitter(2))")
+    )

@@ -16,6 +16,7 @@ from torch import Tensor
 from art_snn.errors import explain
 from art_snn.threats import projection
 from art_snn.threats.base import ThreatModel, in_kind_of, paired
+from art_snn.threats.projection import largest
 
 TOLERANCE = 1e-6
 """Relative slack of the ball, and slack of the range relative to its width: float32 dust."""
@@ -69,12 +70,16 @@ class PixelBudget(ThreatModel):
         :raises ValueError: if the shapes differ.
         """
         clean, point = paired(x, x_adv)
+        near = self.distance((point - clean).flatten(1)) <= self.eps * (1 + TOLERANCE)
+        return in_kind_of(x, self.in_range(clean, point) & near)
+
+    def in_range(self, clean: Tensor, point: Tensor) -> Tensor:
+        """Whether each sample is finite and in the range of legal values, bool ``[N]``."""
         low, high = self.bounds(clean)
         width = high - low
         slack = TOLERANCE * torch.where(torch.isfinite(width), width, torch.ones_like(width))
         legal = torch.isfinite(point) & (point >= low - slack) & (point <= high + slack)
-        near = self.distance((point - clean).flatten(1)) <= self.eps * (1 + TOLERANCE)
-        return in_kind_of(x, legal.flatten(1).all(1) & near)
+        return legal.flatten(1).all(1)
 
     def project(self, x: Any, x_adv: Any) -> Any:
         """Bring each sample back into ball and range, in the kind and dtype of ``x``.
@@ -157,20 +162,82 @@ class L1(PixelBudget):
         return projection.l1(delta, self.eps, below, above)
 
 
+class L0(PixelBudget):
+    r"""At most :math:`\epsilon` pixels change, each in all of its channels.
+
+    Channels are the third axis from the end; samples of fewer than three axes have one value per pixel.
+
+    >>> x, far = torch.zeros(1, 2, 1, 3), torch.tensor([[[[0.0, 0.5, 0.6]], [[0.0, 0.5, 0.0]]]])
+    >>> L0(1).project(x, far).tolist(), L0(1).usage(x, far).tolist()
+    ([[[[0.0, 0.5, 0.0]], [[0.0, 0.5, 0.0]]]], [2.0])
+    """
+
+    norm = 0.0
+
+    def usage(self, x: Any, x_adv: Any) -> Any:
+        """Number of changed pixels of each sample, float64 ``[N]``.
+
+        :raises ValueError: if the shapes differ.
+        """
+        clean, point = paired(x, x_adv)
+        return in_kind_of(x, self.distance(pixel_lengths(point - clean)))
+
+    def contains(self, x: Any, x_adv: Any) -> Any:
+        """Whether each sample is finite, in range and changed in few enough pixels, bool ``[N]``.
+
+        :raises ValueError: if the shapes differ.
+        """
+        clean, point = paired(x, x_adv)
+        return in_kind_of(x, self.in_range(clean, point) & (self.distance(pixel_lengths(point - clean)) <= self.eps))
+
+    def project(self, x: Any, x_adv: Any) -> Any:
+        """Clip to the range, and undo all but the pixels of largest change, the first among equals.
+
+        :raises ValueError: if the shapes differ.
+        """
+        clean, point = paired(x, x_adv)
+        low, high = self.bounds(clean)
+        moved = torch.minimum(torch.maximum(point, low), high)
+        kept = pixels_kept(clean, largest(pixel_lengths(moved - clean), self.eps))
+        return in_kind_of(x, torch.where(kept, moved, clean).to(torch.as_tensor(x).dtype))
+
+    def distance(self, delta: Tensor) -> Tensor:
+        """Number of changes of a row with one entry per pixel."""
+        return (delta != 0).sum(1).double()
+
+    def shrink(self, delta: Tensor, below: Tensor, above: Tensor) -> Tensor:
+        """The largest changes of a row with one entry per pixel, clipped to the range."""
+        moved = projection.clip_to_room(delta, below, above)
+        return torch.where(largest(moved.abs(), self.eps), moved, torch.zeros_like(moved))
+
+
+def pixel_lengths(delta: Tensor) -> Tensor:
+    """Euclidean length of the change of each pixel, over its channels, ``[N, pixels]``."""
+    return (delta.norm(dim=-3) if delta.dim() >= 4 else delta.abs()).flatten(1)
+
+
+def pixels_kept(like: Tensor, kept: Tensor) -> Tensor:
+    """``kept [N, pixels]`` as a mask that broadcasts over the channels of ``like [N, *]``."""
+    if like.dim() < 4:
+        return kept.view_as(like)
+    shape = (*like.shape[:-3], 1, *like.shape[-2:])
+    return kept.view(shape)
+
+
 def pixel_budget(norm: float | str, eps: float, clip_values: Any = (0.0, 1.0)) -> PixelBudget:
-    """The threat model of a norm in ART's words: ``np.inf`` or ``"inf"``, 2, 1.
+    """The threat model of a norm in ART's words: ``np.inf`` or ``"inf"``, 2, 1, 0.
 
     :raises ValueError: for another norm.
 
     >>> pixel_budget("inf", 0.5), pixel_budget(2, 0.5)
     (Linf(0.5), L2(0.5))
     """
-    for kind in (Linf, L2, L1):
+    for kind in (Linf, L2, L1, L0):
         if str(norm) == "inf" and kind is Linf:
             return Linf(eps, clip_values)
         if not isinstance(norm, str) and float(norm) == kind.norm:
             return kind(eps, clip_values)
-    raise ValueError(explain(f"norm={norm!r}", "np.inf, 2 or 1", "norm=np.inf"))
+    raise ValueError(explain(f"norm={norm!r}", "np.inf, 2, 1 or 0", "norm=np.inf"))
 
 
 def _cast_towards(clean: Tensor, moved: Tensor, dtype: torch.dtype) -> Tensor:

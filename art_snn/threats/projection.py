@@ -61,6 +61,16 @@ def l1(delta: Tensor, eps: float, below: Tensor, above: Tensor) -> Tensor:
     return torch.sign(delta) * torch.minimum((size - threshold).clamp(min=0.0), room)
 
 
+def largest(value: Tensor, k: float) -> Tensor:
+    """Where the ``k`` largest positive entries of each row are, the first among equals; bool ``[N, D]``.
+
+    >>> largest(torch.tensor([[2.0, 0.0, 2.0, -1.0, 3.0]]), 2).tolist()
+    [[True, False, False, False, True]]
+    """
+    rank = value.sort(dim=1, descending=True, stable=True).indices.argsort(dim=1)
+    return (rank < k) & (value > 0)
+
+
 def _threshold(size: Tensor, room: Tensor, eps: float) -> Tensor:
     r"""Smallest :math:`\mu \ge 0` with :math:`f(\mu) \le \epsilon`, ``[N, 1]``.
 

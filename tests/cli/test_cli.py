@@ -42,6 +42,22 @@ def test_main_job_writes_everything(uninterrupted):
     assert len(list((folder / "models").iterdir())) == 2
 
 
+@pytest.mark.slow
+def test_event_frames_end_to_end(tmp_path):
+    quick = ["--samples", "12", "--epochs", "4", "--eps", "0.02"]
+    done = run("compare", "--dataset", "events", *quick, "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "no event camera can record" in " ".join(done.output.split())
+    header, *rest = records(tmp_path)
+    assert list(header["models"]) == ["ann", "snn-events"]
+    assert "mean of the event frames over time" in (tmp_path / "report.html").read_text()
+    assert (tmp_path / "figures" / "examples.png").exists()
+    trained = {record["model"]: record["test_accuracy"]["value"] for record in rest if record["kind"] == "train"}
+    assert min(trained.values()) > 0.8
+    parameters = {record["parameters"] for record in rest if record["kind"] == "train"}
+    assert len(parameters) == 1
+
+
 @pytest.mark.parametrize("enough", [2, 6])
 def test_killed_half_way_it_goes_on_and_ends_alike(uninterrupted, tmp_path, enough):
     command = [sys.executable, "-m", "art_snn.cli", *QUICK, "--out", str(tmp_path)]
@@ -73,6 +89,8 @@ def test_killed_half_way_it_goes_on_and_ends_alike(uninterrupted, tmp_path, enou
     [
         (["--models", "snn-latncy"], "did you mean 'snn-latency'"),
         (["--models", ","], "no models"),
+        (["--dataset", "events", "--models", "snn-latency"], "expected one of ann, snn-events"),
+        (["--models", "snn-events"], "expected one of ann, snn-direct, snn-poisson, snn-latency"),
         (["--dataset", "digit"], "did you mean 'digits'"),
         (["--eps=-0.1"], "finite budgets >= 0"),
         (["--eps", "a/b"], "numbers such as 0.1 or 8/255"),

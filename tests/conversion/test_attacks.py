@@ -1,5 +1,7 @@
 """Converted networks under attack: gradient policies, estimators, transfer, and the wrong encoder."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -12,8 +14,9 @@ from torch import nn
 from art_snn import SNNClassifier, SpikingNetwork
 from art_snn.attacks.evasion import Transfer
 from art_snn.coding import Direct, MeanCurrent, Poisson
-from art_snn.conversion import COS, SRP, EncoderWarning, convert, warn_other_encoder
+from art_snn.conversion import COS, SRP, EncoderWarning, check_same_encoder, convert, robust_convert, warn_redeployed
 from art_snn.gradients import BPTR, HART, PDSG, RGA, ANNTwin, StraightThrough, Surrogate
+from art_snn.networks import load, save
 
 METHODS = {"qcfs": "qcfs", "srp": SRP(pre=3), "cos": COS(pre=3)}
 POLICIES = [
@@ -86,23 +89,58 @@ def test_transfer_from_the_source_is_one_call(ann, qnn, digits):
     assert (clf.predict(x_adv).argmax(1) == y).mean() < 0.5
 
 
-def rate_coded(net):
-    return SpikingNetwork(Poisson(T=net.T, seed=0), net.body, net.decoder).eval()
+TRAP = r"left 87 % where PGD through the constant code left 0.2 %"
 
 
-def test_another_encoder_raises_the_warning_of_the_published_trap(qnn, digits):
+def rate_coded(net, seed=0):
+    return SpikingNetwork(Poisson(T=net.T, seed=seed), net.body, net.decoder).eval()
+
+
+def test_a_classifier_around_a_converted_body_behind_another_encoder_warns(qnn):
     net = convert(qnn, T=4)
-    clf, source = classify(net), classify(rate_coded(net))
-    with pytest.warns(EncoderWarning, match=r"left 87 % where PGD through the constant code left 0.2 %"):
+    for made in (rate_coded(net), rate_coded(copy.deepcopy(net)), rate_coded(pickle.loads(pickle.dumps(net)))):  # noqa: S301
+        with pytest.warns(EncoderWarning, match=r"gradients through Poisson.*converted for Direct.*" + TRAP):
+            classify(made)
+
+
+def test_a_loaded_network_knows_its_encoder(ann, qnn, tmp_path):
+    for made in (robust_convert(ann, 2, torch.rand(8, 1, 8, 8), calibration_steps=4), convert(qnn, 2)):
+        net = load(save(made, tmp_path / "net.safetensors"))
+        assert not warn_redeployed(net)
+        with pytest.warns(EncoderWarning):
+            assert warn_redeployed(rate_coded(net))
+
+
+def test_transfers_and_suites_through_another_encoder_warn(qnn):
+    net = convert(qnn, T=4)
+    clf = classify(net)
+    with pytest.warns(EncoderWarning):
+        source = classify(rate_coded(net))
+    with pytest.warns(EncoderWarning, match=TRAP):
         Transfer(clf, source=source, eps=0.1, max_iter=2, verbose=False)
+    for attacked, deployed in ((source, clf), (source.model, net), (source, net)):
+        with pytest.warns(EncoderWarning, match=r"gradients through Poisson.*deployed with Direct"):
+            assert not check_same_encoder(attacked, deployed)
+    with pytest.warns(EncoderWarning):
+        assert not check_same_encoder(convert(qnn, T=8), net)
 
 
-def test_no_warning_for_the_deployed_encoder_or_another_network(ann, qnn):
+def test_no_warning_for_the_deployed_encoder_or_another_network(ann, qnn, digits):
     net = convert(qnn, T=4)
     twin = SpikingNetwork(Direct(T=4), net.body, MeanCurrent())
+    deployed = convert(qnn, T=4, method="srp", encoder=Poisson(T=8, seed=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not warn_other_encoder(net, net)
-        assert not warn_other_encoder(twin, net)
-        assert not warn_other_encoder(ann, net)
-        assert not warn_other_encoder(rate_coded(convert(ann, 4, calibration=torch.rand(64, 1, 8, 8))), net)
+        for one in (net, twin, deployed, rate_coded(deployed)):
+            classify(one).at_spikes()
+        assert check_same_encoder(net, net)
+        assert check_same_encoder(twin, net)
+        assert check_same_encoder(ann, net)
+        assert check_same_encoder(rate_coded(convert(ann, 4, calibration=torch.rand(64, 1, 8, 8))), net)
+        assert check_same_encoder(rate_coded(deployed, seed=5), deployed)
+        assert check_same_encoder(classify(ann, PyTorchClassifier), classify(net))
+
+
+def test_an_encoder_of_other_steps_is_refused(qnn):
+    with pytest.raises(ValueError, match=r"4 \+ 2 steps.*Poisson\(T=6\)"):
+        convert(qnn, T=2, method="cos", encoder=Poisson(T=2))

@@ -65,7 +65,7 @@ def test_the_source_stays_as_it_is(qnn, digits):
     assert torch.equal(qnn(digits[2][:8]), z)
 
 
-@pytest.mark.parametrize("method", QUANTIZED)
+@pytest.mark.parametrize("method", [*QUANTIZED, SRP(pre=3, certain=False)])
 def test_nothing_leaks_between_batches(qnn, digits, method):
     net = convert(qnn, T=4, method=method).double()
     x = digits[2][:24].double()
@@ -76,9 +76,9 @@ def test_nothing_leaks_between_batches(qnn, digits, method):
     assert torch.equal(net(x), whole)
 
 
-@pytest.mark.parametrize("method", [*QUANTIZED, "rate_coding", "local_threshold_balancing"])
+@pytest.mark.parametrize("method", [*QUANTIZED, SRP(pre=2, certain=False), "rate_coding", "local_threshold_balancing"])
 def test_a_saved_network_loads_without_its_source(ann, qnn, digits, method, tmp_path):
-    source = qnn if method in QUANTIZED else ann
+    source = ann if method in ("rate_coding", "local_threshold_balancing") else qnn
     net = convert(source, T=3, method=method, calibration=digits[0][:128])
     x = digits[2][:16]
     path = save(net, tmp_path / "net.safetensors")

@@ -12,8 +12,9 @@ from art.estimators.certification.randomized_smoothing.randomized_smoothing impo
 from torch import nn
 from torch.nn import functional as F
 
-from art_snn.coding import EventFrames, Jitter, Latency, MeanCurrent, Perturbed, Poisson, SpikeDropout
+from art_snn.coding import EventFrames, Latency, MeanCurrent, Poisson, Transformed, jitter
 from art_snn.coding.draws import SeededDraws
+from art_snn.coding.randomized import SpikeDropout, SpikeJitter
 from art_snn.estimators import SmoothedSNN
 from art_snn.networks import SpikingNetwork, mlp
 
@@ -21,7 +22,7 @@ X = np.random.default_rng(0).random((3, 1, 8, 8)).astype(np.float32)
 
 
 def smoothed(encoder=None, **kwargs) -> SmoothedSNN:
-    encoder = Perturbed(Latency(T=6), Jitter(1)) if encoder is None else encoder
+    encoder = Transformed(Latency(T=6), SpikeJitter(1)) if encoder is None else encoder
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = mlp((1, 8, 8), 10, encoder=encoder)
@@ -62,7 +63,7 @@ def test_the_draws_are_those_of_the_code():
     clf._draws = SeededDraws(5)
     trains = clf._noisy_samples(X[0], 40)
     code = Latency(T=6)(torch.as_tensor(X[:1])).expand(-1, 40, -1, -1, -1)
-    np.testing.assert_array_equal(trains, Jitter(1)(code, SeededDraws(5)).transpose(0, 1).numpy())
+    np.testing.assert_array_equal(trains, jitter(code, 1, SeededDraws(5)).transpose(0, 1).numpy())
 
 
 def test_the_chosen_class_is_counted_not_the_largest_of_the_second_sample(monkeypatch):
@@ -127,11 +128,11 @@ def test_copies_and_clones():
 
 def test_a_given_train_is_smoothed_at_the_spike_edge():
     s = (np.random.default_rng(1).random((2, 6, 1, 8, 8)) < 0.3).astype(np.float32)
-    net = mlp((1, 8, 8), 10, encoder=Perturbed(EventFrames(6), SpikeDropout(0.3)))
+    net = mlp((1, 8, 8), 10, encoder=Transformed(EventFrames(6), SpikeDropout(0.3)))
     clf = SmoothedSNN(net, nn.CrossEntropyLoss(), (6, 1, 8, 8), 10, clip_values=(0.0, 1.0))
     assert clf.certified(s, n=50).counts.sum() == 100
     edge = smoothed().at_spikes()
-    assert isinstance(edge.model.encoder, Perturbed)
+    assert isinstance(edge.model.encoder, Transformed)
     assert edge.model.is_stochastic
     with pytest.raises(ValueError, match="binary=True"):
         clf.certified(s * 0.5, n=10)
@@ -139,8 +140,8 @@ def test_a_given_train_is_smoothed_at_the_spike_edge():
 
 def test_identities_of_the_smoothed_network():
     plain = mlp((1, 8, 8), 10, encoder=Latency(T=6))
-    for change in (Jitter(0), SpikeDropout(1.0)):
-        same = SpikingNetwork(Perturbed(Latency(T=6), change), plain.body, plain.decoder)
+    for change in (SpikeJitter(0), SpikeDropout(1.0)):
+        same = SpikingNetwork(Transformed(Latency(T=6), change), plain.body, plain.decoder)
         assert torch.equal(same(torch.as_tensor(X)), plain(torch.as_tensor(X)))
 
 

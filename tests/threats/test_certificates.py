@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
-from art_snn.coding import (
-    Direct,
-    EventFrames,
-    FrameDropout,
-    Jitter,
-    Latency,
-    Perturbed,
-    Poisson,
-    SpikeDropout,
-    TimeWarp,
-)
+from art_snn.coding import Direct, EventFrames, Latency, Poisson
+from art_snn.coding.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
+from art_snn.coding.transform import Transformed
 from art_snn.threats.certificates import (
     BernoulliL1,
     ChangedFrames,
@@ -36,7 +28,7 @@ probability = st.floats(0.5001, 0.99999)
 @given(probability, st.integers(1, 12), st.integers(1, 6))
 def test_moves_are_the_closed_form(p, J, k):
     expected = math.ceil(math.log(1.5 - p) / math.log(1 - k / (2 * J + 1))) - 1 if k < 2 * J + 1 else 0
-    assert abs(JitterMoves(Jitter(J), k).radius(p) - expected) <= (1 if near_tie(p, 1 - k / (2 * J + 1)) else 0)
+    assert abs(JitterMoves(J, k).radius(p) - expected) <= (1 if near_tie(p, 1 - k / (2 * J + 1)) else 0)
 
 
 def near_tie(p: float, factor: float) -> bool:
@@ -46,11 +38,11 @@ def near_tie(p: float, factor: float) -> bool:
 
 def test_a_tie_is_not_certified():
     """(1 - 1/5)^1 = 0.8 = 3/2 - 0.7 exactly: floor would say 1."""
-    assert JitterMoves(Jitter(2), 1).radius(0.7) == 0
-    assert JitterMoves(Jitter(2), 1).radius(0.7 + 1e-9) == 1
-    assert JitterDelay(Jitter(2)).radius(0.7) == 0
-    assert DropoutEdits(SpikeDropout(0.2)).radius(0.7) == 0
-    assert ChangedFrames(FrameDropout(1), 5).radius(0.7) == 0
+    assert JitterMoves(2, 1).radius(0.7) == 0
+    assert JitterMoves(2, 1).radius(0.7 + 1e-9) == 1
+    assert JitterDelay(2).radius(0.7) == 0
+    assert DropoutEdits(0.2).radius(0.7) == 0
+    assert ChangedFrames(1, 5).radius(0.7) == 0
     assert not BernoulliL1(1).holds(0.7, 0.2)
 
 
@@ -58,8 +50,8 @@ def test_a_tie_is_not_certified():
 def test_radii_grow_with_p_and_shrink_with_T(p, q, T):
     low, high = sorted((p, q))
     kinds = [
-        BernoulliL1(T), JitterMoves(Jitter(3)), JitterDelay(Jitter(3)), DropoutEdits(SpikeDropout(0.3)),
-        ChangedFrames(FrameDropout(1), T), JitterMoves(Jitter(1.3, "laplace"), 2), JitterDelay(Jitter(1.3, "laplace")),
+        BernoulliL1(T), JitterMoves(3), JitterDelay(3), DropoutEdits(0.3),
+        ChangedFrames(1, T), JitterMoves(1.3, 2, "laplace"), JitterDelay(1.3, "laplace"),
     ]  # fmt: skip
     for kind in kinds:
         assert kind.radius(low) <= kind.radius(high)
@@ -72,9 +64,9 @@ def test_radii_grow_with_p_and_shrink_with_T(p, q, T):
 def test_nothing_is_certified_at_one_half(p):
     for kind in (
         BernoulliL1(4),
-        JitterMoves(Jitter(2)),
-        DropoutEdits(SpikeDropout(0.2)),
-        JitterDelay(Jitter(1, "laplace")),
+        JitterMoves(2),
+        DropoutEdits(0.2),
+        JitterDelay(1, "laplace"),
     ):
         assert kind.radius(p) == 0
 
@@ -107,19 +99,19 @@ def test_clopper_pearson_is_the_beta_quantile_and_covers(n, alpha, data):
 
 
 def test_infinite_radii_are_honest():
-    assert DropoutEdits(SpikeDropout(0.0)).radius(0.9) == math.inf
-    assert DropoutEdits(SpikeDropout(1.0)).radius(0.9) == 0
-    assert JitterMoves(Jitter(0)).radius(0.9) == 0
-    assert JitterMoves(Jitter(0.0, "laplace")).radius(0.9) == 0
+    assert DropoutEdits(0.0).radius(0.9) == math.inf
+    assert DropoutEdits(1.0).radius(0.9) == 0
+    assert JitterMoves(0).radius(0.9) == 0
+    assert JitterMoves(0.0, law="laplace").radius(0.9) == 0
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
         (Poisson(4), BernoulliL1),
-        (Perturbed(Latency(4), Jitter(1)), JitterMoves),
-        (Perturbed(EventFrames(4), SpikeDropout(0.5)), DropoutEdits),
-        (Perturbed(EventFrames(4), FrameDropout(2)), ChangedFrames),
+        (Transformed(Latency(4), SpikeJitter(1)), JitterMoves),
+        (Transformed(EventFrames(4), SpikeDropout(0.5)), DropoutEdits),
+        (Transformed(EventFrames(4), FrameDrop(2, 4)), ChangedFrames),
     ],
 )
 def test_the_certificate_follows_the_code(code, kind):
@@ -129,12 +121,12 @@ def test_the_certificate_follows_the_code(code, kind):
 @pytest.mark.parametrize(
     ("code", "kwargs", "text"),
     [
-        (Latency(4), {}, "deterministic.*Perturbed\\(Latency"),
+        (Latency(4), {}, "deterministic.*Transformed\\(Latency"),
         (Direct(4), {}, "deterministic"),
-        (Perturbed(Poisson(4), Jitter(1)), {}, "random itself"),
-        (Perturbed(Latency(4), TimeWarp(0.5)), {}, "whose bounds are known"),
-        (Perturbed(Latency(4), Jitter(1)), {"unit": "l2"}, "unit='moves'"),
-        (Perturbed(Latency(4), Jitter(1)), {"jitter": 0}, "jitter=1"),
+        (Transformed(Poisson(4), SpikeJitter(1)), {}, "random itself"),
+        (Transformed(Latency(4), TimeWarp(0.5)), {}, "whose bounds are known"),
+        (Transformed(Latency(4), SpikeJitter(1)), {"unit": "l2"}, "unit='moves'"),
+        (Transformed(Latency(4), SpikeJitter(1)), {"jitter": 0}, "jitter=1"),
     ],
 )
 def test_no_certificate_without_a_bound(code, kwargs, text):
@@ -143,16 +135,11 @@ def test_no_certificate_without_a_bound(code, kwargs, text):
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: Jitter(-1), lambda: SpikeDropout(1.5), lambda: SpikeDropout(-0.1), lambda: FrameDropout(-1)]
+    "call", [lambda: SpikeJitter(-1), lambda: SpikeDropout(1.5), lambda: SpikeDropout(-0.1), lambda: FrameDrop(-1, 4)]
 )
 def test_parameters_out_of_range(call):
     with pytest.raises(ValueError, match="Fix: pass"):
         call()
-
-
-def test_jitter_after_an_analog_code():
-    with pytest.raises(ValueError, match="binary code"):
-        Perturbed(Direct(4), Jitter(1))
 
 
 @pytest.mark.parametrize(("k", "n", "alpha"), [(5, 4, 0.1), (0, 0, 0.1), (1, 2, 0.0), (1, 2, 1.0)])

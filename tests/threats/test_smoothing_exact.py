@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,11 +16,20 @@ from scipy.stats import chisquare
 from spikingjelly.activation_based import neuron
 from torch import nn
 
-from art_snn.coding import EventFrames, FrameDropout, Jitter, MeanCurrent, SpikeDropout
+from art_snn.coding import EventFrames, MeanCurrent, jitter
 from art_snn.coding.draws import SeededDraws
 from art_snn.networks import SpikingNetwork
 from art_snn.threats.certificates import BernoulliL1, ChangedFrames, DropoutEdits, JitterDelay, JitterMoves
 from art_snn.threats.smoothing_bounds import bernoulli_bound, dropout_bound, frame_bound, jitter_bound
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A law of displacements."""
+
+    J: float
+    law: str = "uniform"
+
 
 Law = dict[tuple[int, ...], float]
 """Probability of each outcome; an outcome is a bit mask per line."""
@@ -219,16 +229,16 @@ def test_no_retiming_inside_a_jitter_radius_flips_the_worst_classifier(change):
         for other in retimings(train, T, jitter=2):
             k = shifts(train, other, T)
             attacked = jitter_law(other, T, change)
-            moves = JitterMoves(change, jitter=max([1, *k]))
+            moves = JitterMoves(change.J, max([1, *k]), change.law)
             yes += winner_stays(moves, clean, attacked, sum(one > 0 for one in k), TARGETS)
-            yes += winner_stays(JitterDelay(change), clean, attacked, sum(k), TARGETS)
+            yes += winner_stays(JitterDelay(change.J, change.law), clean, attacked, sum(k), TARGETS)
     assert yes > 50
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.3, 0.7])
 def test_no_edit_inside_a_dropout_radius_flips_the_worst_classifier(keep):
     rng, yes = np.random.default_rng(5), 0
-    certificate = DropoutEdits(SpikeDropout(keep))
+    certificate = DropoutEdits(keep)
     for _ in range(60):
         T, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
         a = random_train(rng, T, d)
@@ -250,7 +260,7 @@ def test_no_frame_inside_a_frame_radius_flips_the_worst_classifier():
         changed = rng.permutation(T)[: int(rng.integers(1, T))].tolist()
         b = tuple(line ^ sum(1 << t for t in changed if rng.random() < 0.7) for line in a)
         real = len({t for one, two in zip(a, b, strict=True) for t in times(one ^ two, T)})
-        certificate = ChangedFrames(FrameDropout(k), T)
+        certificate = ChangedFrames(k, T)
         yes += winner_stays(certificate, frames_law(a, T, k), frames_law(b, T, k), real, TARGETS)
     assert yes > 20
 
@@ -300,11 +310,11 @@ def test_exhaustive_retiming_of_tiny_spiking_networks(T, d):
             train = random_train(rng, T, d, 0.45)
             votes = shares(jitter_law(train, T, Jitter(J)), answers)
             winner, p = int(votes.argmax()), float(votes.max())
-            for jitter in (1, 2):
-                certificate = JitterMoves(Jitter(J), jitter)
+            for reach in (1, 2):
+                certificate = JitterMoves(J, reach)
                 radius = certificate.radius(p)
                 radii[radius] += 1
-                for other in retimings(train, T, jitter):
+                for other in retimings(train, T, reach):
                     if 0 < sum(k > 0 for k in shifts(train, other, T)) <= radius:
                         tried += 1
                         attacked = shares(jitter_law(other, T, Jitter(J)), answers)
@@ -321,7 +331,7 @@ def test_exhaustive_edits_of_tiny_spiking_networks(T, d):
         for keep in (0.1, 0.3, 0.6):
             train = random_train(rng, T, d)
             votes = shares(product(dropout_line(line, T, keep) for line in train), answers)
-            winner, radius = int(votes.argmax()), DropoutEdits(SpikeDropout(keep)).radius(float(votes.max()))
+            winner, radius = int(votes.argmax()), DropoutEdits(keep).radius(float(votes.max()))
             for other in every:
                 if 0 < edits(train, other) <= radius:
                     tried += 1
@@ -346,7 +356,7 @@ def test_a_bound_without_T_is_unsound_and_ours_is_not():
 def test_the_sampler_draws_the_law_that_is_certified(change):
     train, T, n = (0b01100, 0b10001), 5, 20_000
     s = torch.tensor([[[line >> t & 1 for line in train]] for t in range(T)]).float().expand(T, n, 2)
-    seen = change(s, SeededDraws(0))
+    seen = jitter(s, change.J, SeededDraws(0), change.law)
     masks = (seen * 2.0 ** torch.arange(T)[:, None, None]).sum(0).long()
     counts = Counter(map(tuple, masks.tolist()))
     law = jitter_law(train, T, change)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 from torch import nn
 
+from art_snn.coding.base import HIDING
+from art_snn.coding.transform import SpikeTransform
 from art_snn.gradients import ASSG, BPTR, HART, PDSG, RGA, GradientPolicy, Surrogate
 from art_snn.networks.spiking_network import SpikingNetwork
-
-HIDING = ("masked", "none")
-"""Backward choices of a code that take gradient away; they exist to reproduce published numbers."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,25 @@ def _assg(half_degree: float) -> Candidate:
 
 
 def code_backwards(model: nn.Module) -> list[str | None]:
-    """Backward passes of the model's spike code that do not hide gradient; ``[None]`` where there is no choice."""
+    """Backward passes of the model's spike code that do not hide gradient; ``[None]`` where there is no choice.
+
+    A code made of several parts (a filter behind a code, say) has one name per part, joined by ``+``.
+    """
     if not isinstance(model, SpikingNetwork):
         return [None]
-    open_ones = [name for name in model.encoder.backwards if name not in HIDING]
-    return [None] if len(open_ones) < 2 else [*open_ones]
+    choices = [[name for name in part.backwards if name not in HIDING] for part in code_parts(model.encoder)]
+    if all(len(names) < 2 for names in choices):
+        return [None]
+    return ["+".join(names) for names in product(*choices)]
+
+
+def code_parts(code: nn.Module) -> list[Any]:
+    """The parts of a spike code that have a backward pass of their own, in the order the data pass them."""
+    inner = getattr(code, "encoder", None)
+    if inner is None:
+        return [code]
+    transform = getattr(code, "transform", None)
+    return [*code_parts(inner), *([transform] if isinstance(transform, SpikeTransform) else [])]
 
 
 @contextmanager
@@ -93,9 +108,12 @@ def code_backward(model: nn.Module, backward: str | None) -> Iterator[None]:
     if backward is None or not isinstance(model, SpikingNetwork):
         yield
         return
-    before = model.encoder.backward
-    model.encoder.backward = backward
+    parts = code_parts(model.encoder)
+    before = [part.backward for part in parts]
     try:
+        for part, name in zip(parts, backward.split("+"), strict=True):
+            part.backward = name
         yield
     finally:
-        model.encoder.backward = before
+        for part, name in zip(parts, before, strict=True):
+            part.backward = name

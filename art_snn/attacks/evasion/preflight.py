@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion import losses
-from art_snn.attacks.evasion.candidates import HIDING
 from art_snn.attacks.evasion.draws import sample_ids
 from art_snn.attacks.evasion.victim import Victim
+from art_snn.coding.base import HIDING
 from art_snn.coding.first_spike import tie_rate
 from art_snn.errors import GradientWarning, explain
 from art_snn.networks.spiking_network import SpikingNetwork

@@ -122,7 +122,9 @@ class SNNAutoAttack(EvasionAttack):
         self._check_params()
 
     def _check_params(self) -> None:
-        pixel_budget(self.norm, self.eps, self.estimator.clip_values)
+        if pixel_budget(self.norm, self.eps, self.estimator.clip_values).norm == 0:
+            fix = "use SNNAutoPGD(norm=0)"
+            raise ValueError(explain(f"norm={self.norm!r}", "np.inf, 2 or 1, for which every member has a form", fix))
         if not isinstance(self.preset, Preset) and self.preset not in PRESETS:
             raise ValueError(explain(f"preset={self.preset!r}", f"one of {tuple(PRESETS)}", "preset='standard'"))
         if self.calibration is not None and len(self.calibration) != 2:

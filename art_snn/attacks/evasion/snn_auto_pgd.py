@@ -16,10 +16,12 @@ Source: Croce and Hein, ICML 2020 (Auto-PGD) and "Mind the box", ICML 2021 (L1).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack, ball
+from art_snn.attacks.evasion.pixel_fw import PixelFrankWolfe
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen
 
@@ -30,6 +32,9 @@ _FIRST_SHARE = 0.2
 
 class SNNAutoPGD(PixelAttack):
     """Auto-PGD with a gradient policy: see the module's text for the equations and :class:`PixelAttack` for the rest.
+
+    With ``norm=0``, ``eps`` is a number of pixels, and the optimizer that of
+    :mod:`~art_snn.attacks.evasion.pixel_fw`.
 
     >>> import numpy as np
     >>> from torch import nn
@@ -42,12 +47,16 @@ class SNNAutoPGD(PixelAttack):
     True
     """
 
+    norms = (np.inf, 2.0, 1.0, 0.0)
+
     def _search(self, problem: Problem) -> Search:
         return ascent(problem, int(self.max_iter))
 
 
 def ascent(problem: Problem, steps: int) -> Search:
     """The optimizer for the norm of the problem."""
+    if ball(problem).norm == 0:
+        return PixelFrankWolfe(problem)
     return _SparseAscent(problem, steps) if ball(problem).norm == 1 else _Ascent(problem, steps)
 
 

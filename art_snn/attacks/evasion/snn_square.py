@@ -22,6 +22,7 @@ from torch import Tensor
 from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Seen
+from art_snn.attacks.evasion.windows import tube
 from art_snn.errors import explain
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -102,17 +103,9 @@ class _RandomSquares(BallSearch):
 
     def _window(self, numbers: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """A window per sample, and a sign per channel, both broadcast to the samples."""
-        frames, channels, height, width = self.shape
-        span = min(math.ceil(share ** (1 / 3) * frames), frames)
-        side = max(round(math.sqrt(share * frames / span * height * width)), 1)
-        inside = [
-            _interval(numbers[:, place], size, length)
-            for place, size, length in ((0, frames, span), (1, height, side), (2, width, side))
-        ]
-        t, h, w = inside
-        window = t[:, :, None, None, None] & h[:, None, None, :, None] & w[:, None, None, None, :]
+        window = tube(numbers, self.shape, share)
         signs = ((numbers[:, 3:] < 0.5).to(self.best) * 2 - 1)[:, None, :, None, None]
-        shape = (len(numbers), frames, channels, height, width)
+        shape = (len(numbers), *self.shape)
         like = self.problem.x.shape
         return window.expand(shape).reshape(like), signs.expand(shape).reshape(like)
 
@@ -123,11 +116,3 @@ class _RandomSquares(BallSearch):
         if norm == torch.inf:
             return reach
         return reach / math.sqrt(cells) if norm == 2 else reach / cells
-
-
-def _interval(number: Tensor, size: int, length: int) -> Tensor:
-    """Cells of a random interval of ``length`` cells within ``size``, bool ``[n, size]``."""
-    length = min(length, size)
-    start = (number * (size - length + 1)).floor().clamp(max=size - length)[:, None]
-    cells = torch.arange(size, device=number.device)[None]
-    return (cells >= start) & (cells < start + length)

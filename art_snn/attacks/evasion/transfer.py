@@ -15,7 +15,7 @@ from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.snn_auto_pgd import ascent
 from art_snn.attacks.evasion.victim import Seen, Victim
-from art_snn.conversion.encoders import warn_other_encoder
+from art_snn.conversion.encoders import check_same_encoder
 from art_snn.errors import explain
 
 
@@ -48,7 +48,7 @@ class Transfer(PixelAttack):
         if ours != theirs:
             came = f"a source with inputs and classes {theirs}"
             raise ValueError(explain(came, f"{ours}, as the model under attack", "train the source on the same data"))
-        warn_other_encoder(self.source.model, self.estimator.model)
+        check_same_encoder(self.source, self.estimator, stacklevel=5)
 
     def _victim(self) -> Victim:
         return Victim(self.estimator, None, self.eot, self.votes, self.seed)

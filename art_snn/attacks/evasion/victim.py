@@ -83,7 +83,10 @@ class Victim:
             fix = "use preprocessors of the PyTorch kind"
             raise ValueError(explain("numpy preprocessing", "preprocessing with a gradient", fix))
         self.policy = policy
-        self.is_stochastic = bool(getattr(self.model, "is_stochastic", False))
+        self.random = [
+            part.transform for part in estimator.preprocessing_operations if getattr(part, "is_stochastic", False)
+        ]
+        self.is_stochastic = bool(getattr(self.model, "is_stochastic", False)) or bool(self.random)
         self.eot = _draws(eot, self.is_stochastic, int(getattr(self.model, "eot", 1)))
         self.votes = _draws(votes, self.is_stochastic, 1)
         self.seed = seed
@@ -197,7 +200,9 @@ class Victim:
         return [key(self.seed, domain, one, step, draw) for one in ids] if self.is_stochastic else []
 
     def _drawing(self, keys: list[int]) -> AbstractContextManager[None]:
-        return keyed_draws(self.model, keys) if self.is_stochastic else nullcontext()
+        if not self.is_stochastic:
+            return nullcontext()
+        return keyed_draws(nn.ModuleList([self.model, *self.random]), keys)
 
     def _complaint(self, grad: Tensor | None, layer: str) -> str:
         name = "the network's own surrogate" if self.policy is None else repr(self.policy)
