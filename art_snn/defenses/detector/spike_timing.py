@@ -157,7 +157,9 @@ class SpikeTimingDetector(EvasionDetector):
         net.eval()
         found = []
         with torch.no_grad():
-            for batch in torch.as_tensor(np.asarray(self.classifier._input(x))).split(max(int(batch_size), 1)):
+            for batch in torch.as_tensor(np.ascontiguousarray(self.classifier._input(x))).split(
+                max(int(batch_size), 1)
+            ):
                 with keyed_draws(net, sample_ids(batch)):
                     features, logits = self._watch(batch.to(self.classifier.device))
                 found.append((features, logits.argmax(1)))
