@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from art.attacks.evasion import ProjectedGradientDescent
 from scipy.stats import chisquare
 from spikingjelly.activation_based import neuron
 from torch import nn
 
-from art_snn.coding import EventFrames, MeanCurrent, jitter
+from art_snn import SNNClassifier
+from art_snn.attacks.evasion import HammingFW, SpikeRetiming
+from art_snn.coding import EventFrames, MeanCurrent, Poisson, SpikeDropout, SpikeJitter, Transformed, jitter
 from art_snn.coding.draws import SeededDraws
+from art_snn.estimators import SmoothedSNN
 from art_snn.networks import SpikingNetwork
 from art_snn.threats.certificates import BernoulliL1, ChangedFrames, DropoutEdits, JitterDelay, JitterMoves
 from art_snn.threats.smoothing_bounds import bernoulli_bound, dropout_bound, frame_bound, jitter_bound
@@ -338,6 +342,72 @@ def test_exhaustive_edits_of_tiny_spiking_networks(T, d):
                     attacked = shares(product(dropout_line(line, T, keep) for line in other), answers)
                     assert attacked[winner] > 0.5
     assert tried > 100
+
+
+def as_array(train: Train, T: int) -> np.ndarray:
+    return np.array([[[line >> t & 1 for line in train] for t in range(T)]], dtype=np.float32)
+
+
+def as_train(s: np.ndarray) -> Train:
+    return tuple(int(sum(1 << t for t in np.flatnonzero(line).tolist())) for line in s[0].T)
+
+
+def smoothed(net: SpikingNetwork, transform, T: int, d: int) -> SNNClassifier:
+    network = SpikingNetwork(Transformed(EventFrames(T), transform), net.body, net.decoder)
+    return SNNClassifier(network, nn.CrossEntropyLoss(), (T, d), 3, clip_values=(0.0, 1.0), device_type="cpu")
+
+
+def test_attacks_inside_the_budget_hurt_but_never_break_a_certified_sample():
+    """SpikeRetiming and HammingFW on smoothed tiny networks, judged by exact probabilities."""
+    T, d, rng = 5, 2, np.random.default_rng(10)
+    every = list(itertools.product(range(2**T), repeat=d))
+    tried, hurt = 0, 0
+    kinds = (
+        (SpikeJitter(1), lambda s: jitter_law(s, T, Jitter(1)), JitterMoves(1, 1),
+         lambda clf, k: SpikeRetiming(clf, jitter=1, moves=k, max_iter=4, eot=4, votes=3)),
+        (SpikeDropout(0.4), lambda s: product(dropout_line(line, T, 0.4) for line in s), DropoutEdits(0.4),
+         lambda clf, k: HammingFW(clf, k=k, max_iter=4, eot=4, votes=3)),
+    )  # fmt: skip
+    for seed in range(150):
+        net = tiny_network(seed, T, d)
+        answers = answers_of(net, every)
+        train = random_train(rng, T, d, 0.5)
+        for transform, law, certificate, build in kinds:
+            votes = shares(law(train), answers)
+            winner, radius = int(votes.argmax()), int(certificate.radius(float(votes.max())))
+            if radius == 0 or votes.max() > 1 - 1e-9 or min(train) in (0, 2**T - 1) or tried == 8:
+                continue
+            attack = build(smoothed(net, transform, T, d), radius)
+            other = as_train(attack.generate(as_array(train, T), np.array([winner])))
+            after = shares(law(other), answers)
+            tried += 1
+            hurt += int(after[winner] < votes[winner] - 1e-6)
+            assert after[winner] > 0.5
+    assert tried > 4
+    assert hurt > 0  # the attack is not idle
+
+
+def test_pgd_on_the_expected_softmax_never_leaves_a_bernoulli_certificate():
+    T, d, safe = 2, 2, 0
+    every = list(itertools.product(range(2**T), repeat=d))
+    for seed in range(12):
+        net = tiny_network(seed, T, d)
+        answers = answers_of(net, every)
+        x = np.random.default_rng(seed).random((1, d)).astype(np.float32)
+        votes = shares(bernoulli_law(tuple(x[0].tolist()), T), answers)
+        radius = BernoulliL1(T).radius(float(votes.max()))
+        if radius == 0:
+            continue
+        network = SpikingNetwork(Poisson(T), net.body, net.decoder, eot=20)
+        clf = SmoothedSNN(network, nn.CrossEntropyLoss(), (d,), 3, clip_values=(0.0, 1.0), device_type="cpu")
+        attack = ProjectedGradientDescent(clf, norm=1, eps=radius, eps_step=radius / 3, max_iter=6, verbose=False)
+        x_adv = attack.generate(x, votes.argmax(keepdims=True))
+        used = float(np.abs(x_adv - x).astype(np.float64).sum())
+        assert used <= radius * (1 + 1e-5)
+        after = shares(bernoulli_law(tuple(x_adv[0].tolist()), T), answers)
+        safe += 1
+        assert after.argmax() == votes.argmax()
+    assert safe > 4
 
 
 def test_a_bound_without_T_is_unsound_and_ours_is_not():

@@ -157,9 +157,8 @@ class SpikeTimingDetector(EvasionDetector):
         net.eval()
         found = []
         with torch.no_grad():
-            for batch in torch.as_tensor(np.ascontiguousarray(self.classifier._input(x))).split(
-                max(int(batch_size), 1)
-            ):
+            samples = torch.as_tensor(np.ascontiguousarray(self.classifier._input(x)))
+            for batch in samples.split(max(int(batch_size), 1)):
                 with keyed_draws(net, sample_ids(batch)):
                     features, logits = self._watch(batch.to(self.classifier.device))
                 found.append((features, logits.argmax(1)))
