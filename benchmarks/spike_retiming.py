@@ -79,7 +79,7 @@ def measure() -> None:
         kind = ATTACKS[name]
         start = time.perf_counter()
         steps = STEPS + 1 if name == "random" else STEPS
-        attack = kind(clf, **budget, max_iter=steps, batch_size=100, seed=seed)
+        attack = kind(clf, **budget, max_iter=steps, nb_random_init=1, batch_size=100, seed=seed)
         x_adv = attack.generate(x, y)
         run = attack.record
         row = {

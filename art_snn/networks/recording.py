@@ -1,7 +1,8 @@
 """One forward pass with everything that spikes written down: trains and membranes of every neuron layer, and outputs.
 
 The logits are those of a plain call, bit for bit, and every record keeps its graph, under the gradient policy that is
-on. Several draws of a stochastic network are averaged.
+on. Several draws of a stochastic network are averaged. The run is whole and unhurried: neither in pieces nor by the
+faster ways, which pass neurons by.
 """
 
 from __future__ import annotations
@@ -135,9 +136,12 @@ def _watched(net: SpikingNetwork, neurons: dict[str, nn.Module]) -> Iterator[_Se
     handles += [net.encoder.register_forward_hook(lambda _, __, s: seen.code.append(s))]
     for name, node in neurons.items():
         handles += [node.register_forward_pre_hook(before(name)), node.register_forward_hook(after(name))]
+    fast, most = net.fast, net.max_memory
+    net.fast, net.max_memory = False, None
     try:
         yield seen
     finally:
+        net.fast, net.max_memory = fast, most
         for handle in handles:
             handle.remove()
         for name, inner in tapped.items():

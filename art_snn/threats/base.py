@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,11 +55,15 @@ def paired(x: Any, x_adv: Any) -> tuple[Tensor, Tensor]:
 
     :raises ValueError: if the shapes differ.
     """
-    clean, point = torch.as_tensor(x).detach(), torch.as_tensor(x_adv).detach()
+    clean, point = _tensor(x), _tensor(x_adv)
     if clean.shape != point.shape:
         came = f"{summary(clean)} and {summary(point)}"
         raise ValueError(explain(came, "two batches [N, *] of one shape", "pass the clean samples and their copies"))
     return clean.double(), point.to(clean.device).double()
+
+
+def _tensor(x: Any) -> Tensor:
+    return x.detach() if isinstance(x, Tensor) else torch.as_tensor(np.ascontiguousarray(x))
 
 
 def in_kind_of(x: Any, value: Tensor) -> Any:

@@ -67,7 +67,7 @@ def on_frames(net, shape, classes):
 
 
 def made(kind, clf, **chosen):
-    return kind(clf, **{"max_iter": 6, "batch_size": 8, **chosen})
+    return kind(clf, **{"max_iter": 6, "nb_random_init": 1, "batch_size": 8, **chosen})
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=str)

@@ -145,3 +145,8 @@ def test_empty_range_and_other_shapes_are_refused():
         Linf(0.1, (1.0, 0.0))
     with pytest.raises(ValueError, match="one shape"):
         Linf(0.1).usage(torch.zeros(1, 2), torch.zeros(1, 3))
+
+
+def test_a_reversed_view_is_measured_like_its_copy():
+    x = np.random.default_rng(0).random((2, 6), dtype=np.float32)
+    assert (Linf(1.0).usage(x[:, ::-1], x) == Linf(1.0).usage(x[:, ::-1].copy(), x)).all()

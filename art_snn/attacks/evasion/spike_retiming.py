@@ -17,6 +17,8 @@ Spike-Retiming Attacks on Event-Driven Spiking Neural Networks", ICLR 2026.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,8 @@ _FIRST_INERTIA = 0.5
 class SpikeRetiming(RetimingAttack):
     """Moves spikes in time under budgets that hold jointly; see the module's text for the equations.
 
-    The parameters are those of :class:`~art_snn.attacks.evasion.retiming.RetimingAttack`.
+    The parameters are those of :class:`~art_snn.attacks.evasion.retiming.RetimingAttack`; three runs, each from a
+    random legal retiming.
 
     >>> import numpy as np
     >>> from torch import nn
@@ -46,6 +49,12 @@ class SpikeRetiming(RetimingAttack):
     >>> bool((x_adv.sum(1) == x.sum(1)).all()), bool((attack.last_run.usage["moves"] <= 4).all())
     (True, True)
     """
+
+    def __init__(
+        self, estimator: Any, jitter: int | None = None, delay: int | None = None, moves: int | None = None,
+        causal: bool = False, max_iter: int = 40, nb_random_init: int = 3, loss_type: str = "ce", **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(estimator, jitter, delay, moves, causal, max_iter, nb_random_init, loss_type, **kwargs)
 
     def _search(self, problem: Problem) -> Search:
         return _FrankWolfe(inside(problem), int(self.max_iter))

@@ -80,6 +80,17 @@ def test_a_recording_changes_nothing(mode, policy):
         assert torch.equal((v >= 0).float(), seen.spikes[name])
 
 
+def test_a_fast_network_is_recorded_whole():
+    network = net()
+    plain = recorded(network, X)
+    network.fast, network.max_memory = True, 10_000
+    fast = recorded(network, X)
+    assert network.fast
+    assert network.max_memory == 10_000
+    assert all(torch.equal(fast.spikes[name], s) for name, s in plain.spikes.items())
+    assert all(torch.equal(fast.membranes[name], v) for name, v in plain.membranes.items())
+
+
 def test_surrogates_are_put_back_after_an_error():
     broken = net()
     before = [m.surrogate_function for m in broken.modules() if hasattr(m, "surrogate_function")]
