@@ -36,8 +36,8 @@ from art_snn.networks import load
 
 LINES = Path(__file__).parent / "detector.jsonl"
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "detector.svg"
-NETWORKS = ("digits_snn_direct", "digits_snn_latency", "digits_snn_direct_at")
-RADII = {"digits_snn_direct": (0.06, 0.12), "digits_snn_latency": (0.06, 0.12), "digits_snn_direct_at": (0.2,)}
+NETWORKS = ("digits_snn_direct", "digits_snn_latency")
+RADII = {"digits_snn_direct": (0.06, 0.12), "digits_snn_latency": (0.06, 0.12)}
 SAMPLES, STEPS, FPR = 60, 40, 0.05
 ATTACKS = ("PGD", "SNNAutoPGD", "aware, penalty", "aware, orthogonal")
 
