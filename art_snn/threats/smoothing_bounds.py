@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 from art_snn.errors import explain
 
@@ -60,8 +60,7 @@ def clopper_pearson(successes: int, draws: int, alpha: float) -> float:
     if not 0 <= successes <= draws or draws < 1:
         came = f"{successes} successes in {draws} draws"
         raise ValueError(explain(came, "0 <= successes <= draws, draws >= 1", "draw more samples"))
-    test = binomtest(int(successes), int(draws), alternative="greater")
-    return float(test.proportion_ci(1 - alpha, method="exact").low)
+    return float(betaincinv(successes, draws - successes + 1, alpha)) if successes else 0.0
 
 
 def certifies(bound: float, p: float) -> bool:
