@@ -25,6 +25,7 @@ from art_snn.coding.direct import Direct, Quantized
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
+from art_snn.coding.transform import Transformed
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
@@ -230,12 +231,13 @@ class SpikingNetwork(nn.Module):
     def at_spikes(self) -> SpikingNetwork:
         """The same network seen after its encoder: its input is the spike train, batch first ``[N, T, *]``.
 
-        Body, decoder and gradient policies are shared, not copied.
+        Body, decoder and gradient policies are shared, not copied. A transform behind the code stays part of the
+        network.
         """
+        code = self.encoder.after() if isinstance(self.encoder, Transformed) else EventFrames(self.T)
         edge = SpikingNetwork(
-            EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast,
-            max_memory=self.max_memory,
-        )  # fmt: skip
+            code, self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast, max_memory=self.max_memory
+        )
         edge.policies = self.policies
         edge._initial = self._initial
         return edge.train(self.training)
