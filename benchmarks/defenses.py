@@ -32,6 +32,7 @@ from art_snn.defenses.catalogue import DEFENSES, defended, train_defense
 from art_snn.evaluation import Judgement, craft, endure
 from art_snn.evaluation.adaptive import KINDS
 from art_snn.files import write_whole
+from art_snn.networks import mlp
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "defenses.jsonl"
@@ -59,9 +60,9 @@ class Task:
 TASKS = {
     "digits": Task("digits", 0.1, 30, 1297, 100),
     "events": Task("events", 0.1, 20, 1297, 60, flips=20),
-    "mnist": Task("mnist", 0.1, 3, 4000, 60),
+    "mnist": Task("mnist", 0.1, 10, 2000, 60),
 }
-MNIST_DEFENSES = ("plain", "at", "trades", "rat", "gaussian", "sr", "dlif", "stog", "rate-code", "frequency-code")
+MNIST_DEFENSES = ("plain", "at", "trades", "rat", "hire", "gaussian", "nt", "dlif", "rate-code", "frequency-code")
 
 
 def attacks(task: Task) -> tuple[Callable[[Any], Any], list[Callable[[Any], Any]]]:
@@ -84,7 +85,7 @@ def attacks(task: Task) -> tuple[Callable[[Any], Any], list[Callable[[Any], Any]
 
 def cell(task: Task, name: str, seed: int, loaded: Dataset, sources: dict[tuple[str, int], Array]) -> dict[str, Any]:
     """Train one network and judge it; examples of its undefended twin are tried on it."""
-    net = defended(name, loaded.input_shape, loaded.nb_classes, seed=seed)
+    net = defended(name, loaded.input_shape, loaded.nb_classes, seed=seed, builder=mlp)
     clf = SNNClassifier(
         net, nn.CrossEntropyLoss(), loaded.input_shape, loaded.nb_classes, clip_values=loaded.clip_values,
         optimizer=torch.optim.AdamW(net.parameters(), lr=2e-3), device_type="cpu",

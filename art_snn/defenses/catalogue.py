@@ -114,14 +114,18 @@ def design(name: str) -> Design:
     return DEFENSES[name]
 
 
-def defended(name: str, input_shape: tuple[int, ...], nb_classes: int, *, T: int = 8, seed: int = 0) -> SpikingNetwork:
-    """The untrained network of a defense: ``mlp`` for images below 16 pixels and for event grids, else ``cnn``.
+def defended(
+    name: str, input_shape: tuple[int, ...], nb_classes: int, *, T: int = 8, seed: int = 0,
+    builder: Callable[..., SpikingNetwork] | None = None,
+) -> SpikingNetwork:  # fmt: skip
+    """The untrained network of a defense.
 
     :param name: a key of :data:`DEFENSES`.
     :param input_shape: ``(C, H, W)``, or ``(T, C, H, W)`` for a defense of event grids.
     :param nb_classes: number of classes.
     :param T: time steps of an image's code; event grids bring their own.
     :param seed: seed of the weights.
+    :param builder: ``mlp`` or ``cnn``; by default ``mlp`` for images below 16 pixels and for event grids, else ``cnn``.
     :raises ValueError: for an unknown name, or a shape that does not fit the defense.
 
     >>> defended("at", (1, 8, 8), 10)(torch.rand(2, 1, 8, 8)).shape
@@ -137,7 +141,7 @@ def defended(name: str, input_shape: tuple[int, ...], nb_classes: int, *, T: int
     if chosen.transform is not None:
         code = Transformed(code, chosen.transform(steps))
     channels, *size = input_shape[-3:]
-    build = mlp if chosen.events or size[0] < _SMALL else cnn
+    build = builder or (mlp if chosen.events or size[0] < _SMALL else cnn)
     decoder = None if chosen.decoder is None else chosen.decoder()
     shape = (channels * chosen.copies, *size)
     return build(shape, nb_classes, encoder=code, decoder=decoder, neuron=chosen.neuron, seed=seed)
