@@ -81,7 +81,7 @@ class RetimingAdversarialTrainer(ValidatedTrainer):
             raise ValueError(explain(came, "event frames or a binary code", "use Latency or Poisson"))
         self.clean_share = float(clean_share)
         self.edge: SNNClassifier = classifier if self.at_input else classifier.at_spikes()
-        self.attack = SpikeRetiming(self.edge, jitter, delay, moves, max_iter=max_iter)
+        self.attack = SpikeRetiming(self.edge, jitter, delay, moves, max_iter=max_iter, nb_random_init=1)
 
     def spikes(self, x: Tensor) -> Tensor:
         """What the attack moves, ``[N, T, *]``."""
