@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,21 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from art_snn.coding import Direct, Encoder, EventFrames, Latency, Poisson
+from art_snn.coding import (
+    Direct,
+    Encoder,
+    EventFrames,
+    Latency,
+    MeanCurrent,
+    MeanOverTime,
+    Poisson,
+    SpikeTransform,
+    Transformed,
+)
+from art_snn.conversion import convert, replace_activations
+from art_snn.conversion.neurons import FoldedTime
 from art_snn.data import Dataset
+from art_snn.defenses.preprocessor import SpikeDropout, SpikeJitter, TemporalSmoothing
 from art_snn.errors import explain, suggest
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
@@ -21,17 +35,93 @@ from art_snn.evaluation.cells import EVALUATION_DRAWS
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.networks import ann_twin, cnn, load, mlp, save
+from art_snn.networks import AnalogNetwork, SpikingNetwork, ann_twin, cnn, load, mlp, save
 
-MODELS: dict[str, tuple[str, Callable[[int], Encoder]]] = {
-    "ann": ("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", lambda T: Direct(T)),
-    "snn-direct": ("constant-current input", lambda T: Direct(T)),
-    "snn-poisson": ("Bernoulli rate code, fresh draws at every call", lambda T: Poisson(T)),
-    "snn-latency": ("time-to-first-spike code, bright pixels early", lambda T: Latency(T)),
-    "snn-events": ("event frames as they are, one per time step", lambda T: EventFrames(T)),
+Make = Callable[[Callable[..., SpikingNetwork], int], nn.Module]
+"""Makes a network from a builder (``build(encoder=..., neuron=...)``) and the number of time steps."""
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A model by name.
+
+    :param text: what it is.
+    :param make: makes it, untrained.
+    """
+
+    text: str
+    make: Make
+
+
+def _spiking(
+    encoder: type[Encoder], neuron: str = "lif", transform: Callable[[], SpikeTransform] | None = None
+) -> Make:
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        code: Encoder = encoder(T)
+        return build(encoder=code if transform is None else Transformed(code, transform()), neuron=neuron)
+
+    return make
+
+
+def _ann(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+    return ann_twin(build(encoder=Direct(T)))
+
+
+def _qnn(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+    twin = ann_twin(build(encoder=Direct(T)))
+    return AnalogNetwork(replace_activations(twin.body, levels=T, threshold=_THRESHOLD), over_time=twin.over_time)
+
+
+def _encoded(encoder: type[Encoder]) -> Make:
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        twin = ann_twin(build(encoder=Direct(T)))
+        return SpikingNetwork(MeanOverTime(encoder(T)), FoldedTime(twin.body), MeanCurrent())
+
+    return make
+
+
+_THRESHOLD = 2.0
+"""Where the trained thresholds of quantized activations start."""
+
+_OTHER_NEURONS = {
+    "dlif": "a leak of its own at every step",
+    "evolutionary": "leaks that evolve with the activity",
+    "homeostatic": "thresholds that follow the firing rate",
+    "random": "a random leak at every call",
+    "gated": "spikes that are dropped at random",
+    "plif": "a trained leak",
+    "if": "no leak",
 }
+MODELS: dict[str, ModelKind] = {
+    "ann": ModelKind("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", _ann),
+    "qnn": ModelKind("the twin with activations of T levels: quantization without spikes", _qnn),
+    "ann-poisson": ModelKind("the twin behind the Bernoulli rate code, averaged over time", _encoded(Poisson)),
+    "ann-latency": ModelKind("the twin behind the first-spike code, averaged over time", _encoded(Latency)),
+    "snn-direct": ModelKind("constant-current input", _spiking(Direct)),
+    "snn-poisson": ModelKind("Bernoulli rate code, fresh draws at every call", _spiking(Poisson)),
+    "snn-latency": ModelKind("time-to-first-spike code, bright pixels early", _spiking(Latency)),
+    "snn-events": ModelKind("event frames as they are, one per time step", _spiking(EventFrames)),
+    "snn-converted": ModelKind("qnn after training, converted to integrate-and-fire neurons", _qnn),
+    "snn-latency-jitter": ModelKind(
+        "snn-latency with spikes moved at random (SpikeJitter)", _spiking(Latency, transform=SpikeJitter)
+    ),
+    "snn-poisson-dropout": ModelKind(
+        "snn-poisson with spikes dropped at random (SpikeDropout)", _spiking(Poisson, transform=SpikeDropout)
+    ),
+    "snn-latency-smoothing": ModelKind(
+        "snn-latency with trains smoothed in time (TemporalSmoothing)", _spiking(Latency, transform=TemporalSmoothing)
+    ),
+    **{
+        f"snn-{neuron}": ModelKind(f"constant-current input, {text}", _spiking(Direct, neuron))
+        for neuron, text in _OTHER_NEURONS.items()
+    },
+}  # fmt: skip
+"""Models by name: twins, codes, defenses."""
+CONVERTED = "snn-converted"
 EVENT_MODELS = ("ann", "snn-events")
 """The models for event frames. All but the last are for images."""
+DEFAULT_MODELS = ("ann", "snn-direct", "snn-poisson", "snn-latency")
+"""What is compared on images unless models are named."""
 EVENT_NOTE = "ann sees the mean of the event frames over time: how often each pixel changed, not when"
 
 
@@ -68,6 +158,15 @@ def models_for(dataset: str) -> list[str]:
     return [name for name in MODELS if (name in EVENT_MODELS if dataset == "events" else name != "snn-events")]
 
 
+def default_models(dataset: str) -> list[str]:
+    """The models that are compared unless others are named.
+
+    >>> default_models("digits")
+    ['ann', 'snn-direct', 'snn-poisson', 'snn-latency']
+    """
+    return list(EVENT_MODELS if dataset == "events" else DEFAULT_MODELS)
+
+
 def check_model(name: str, dataset: str) -> str:
     """Return ``name``.
 
@@ -89,14 +188,17 @@ def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cp
     """
     check_model(name, data.name)
     frames = data.name == "events"
-    encoder = MODELS["snn-events" if frames else name][1](recipe.T)
     builder = mlp if frames or data.input_shape[-1] < 16 else cnn
-    net = builder(data.input_shape[-3:], data.nb_classes, encoder=encoder, seed=seed)
-    return _classifier(ann_twin(net) if name == "ann" else net, data, recipe, device)
+
+    def bare(encoder: Encoder, **options: Any) -> SpikingNetwork:
+        code = EventFrames(recipe.T) if frames else encoder
+        return builder(data.input_shape[-3:], data.nb_classes, encoder=code, seed=seed, **options)
+
+    return _classifier(MODELS[name].make(bare, recipe.T), data, recipe, device)
 
 
 def _classifier(net: nn.Module, data: Dataset, recipe: Recipe, device: str) -> PyTorchClassifier:
-    kind = PyTorchClassifier if not hasattr(net, "encoder") else SNNClassifier
+    kind = SNNClassifier if isinstance(net, SpikingNetwork) else PyTorchClassifier
     return kind(
         net, nn.CrossEntropyLoss(), data.input_shape, data.nb_classes,
         optimizer=torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate), clip_values=data.clip_values,
@@ -119,6 +221,8 @@ def trained(
     :param store: where the record lies; the weights lie beside it in ``models/``.
     :raises ValueError: for an unknown model.
     """
+    if name == CONVERTED:
+        return _converted(data, recipe, seed, store, device, verbose=verbose)
     classifier = build(name, data, recipe, seed, device)
     key = fingerprint("train", name, data.name, recipe.__dict__, seed, repr(classifier.model))
     file = None if store.folder is None else store.folder / "models" / f"{name}-{key}.safetensors"
@@ -129,6 +233,21 @@ def trained(
     if file is not None:
         save(classifier.model, file)
     return classifier, store.add(_train_record(key, name, classifier, data, recipe, seed))
+
+
+def _converted(
+    data: Dataset, recipe: Recipe, seed: int, store: ResultStore, device: str, *, verbose: bool
+) -> tuple[PyTorchClassifier, Record]:
+    """The converted network of the trained ``qnn``, and a record of its own."""
+    source, trained_on = trained("qnn", data, recipe, seed, store, device, verbose=verbose)
+    graph = copy.deepcopy(source.model.body).cpu()
+    classifier = _classifier(convert(graph, recipe.T), data, recipe, device)
+    key = fingerprint("convert", CONVERTED, trained_on["key"])
+    found = store.get(key)
+    if found is not None:
+        return classifier, found
+    record = _train_record(key, CONVERTED, classifier, data, recipe, seed)
+    return classifier, store.add({**record, "source": trained_on["key"]})
 
 
 def _restore(classifier: PyTorchClassifier, file: Path) -> bool:

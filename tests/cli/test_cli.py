@@ -38,7 +38,10 @@ def test_main_job_writes_everything(uninterrupted):
     assert "snn-latency" in done.output
     assert (folder / "report.html").exists()
     kinds = {record["kind"] for record in records(folder)}
-    assert kinds == {"run", "train", "clean", "attack", "flags", "cost", "summary"}
+    assert kinds == {
+        "run", "train", "clean", "attack", "flags", "transfer", "work", "time", "raster", "cost", "summary", "test",
+        "verdict", "references",
+    }  # fmt: skip
     assert len(list((folder / "models").iterdir())) == 2
 
 
