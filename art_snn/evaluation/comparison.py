@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from art_snn.errors import explain
+from art_snn.errors import explain, suggest
 from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.statistics import Proportion, proportion, seed_spread
 from art_snn.evaluation.table import Table
@@ -27,6 +27,7 @@ _MATCHED = 0.01
 """Clean accuracies that differ by more are not matched."""
 _CREDIBLE = ("auto-standard", "auto-thorough")
 """Attacks that are a suite of several surrogates, losses and a query attack."""
+_ENERGIES = {"energy_nj": ("plain", "compute"), "cached_nj": ("cached", "compute"), "memory_nj": ("plain", "memory")}
 
 
 @dataclass
@@ -180,11 +181,53 @@ class Comparison:
             lines.append("Preliminary: no adaptive suite ran; add one with --preset standard.")
         return lines
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Security curves: worst-case accuracy over the budget, with 95 % bands."""
-        from art_snn.evaluation.plots import security_curves
+    def plot(self, ax: Axes | None = None, kind: str = "security_curves") -> Axes:
+        """Draw one of the report's figures.
 
-        return security_curves(self, ax)
+        :param ax: axes to draw into; a new figure without them.
+        :param kind: ``security_curves``, ``attacks``, ``ladder``, ``transfer``, ``pareto``, ``over_time``,
+            ``decisions`` or ``raster``.
+        :raises ValueError: for another kind, or one that nothing was measured for.
+        """
+        from art_snn.evaluation.plots import PLOTS
+
+        if kind not in PLOTS:
+            raise ValueError(suggest(kind, PLOTS, "plot"))
+        axes: Axes = PLOTS[kind](self, ax)
+        return axes
+
+    @property
+    def source(self) -> str:
+        """The attack whose examples were transferred and whose effect on operations was measured; may be empty."""
+        return next((r["attack"] for r in self.records if r["kind"] == "transfer"), "") or next(
+            (r["attack"] for r in self.records if r["kind"] == "work" and r["attack"]), ""
+        )
+
+    def measured(self, kind: str, model: str, *, attacked: bool) -> list[dict[str, Any]]:
+        """The records of one kind (``work``, ``time``) of a model's networks, clean or under :attr:`source`."""
+        return [
+            record
+            for record in self.records
+            if record["kind"] == kind and record.get("model") == model and (record["attack"] is not None) == attacked
+        ]
+
+    def work(self, model: str, *, attacked: bool = False, energy: str = "45nm-fp32") -> dict[str, float]:
+        """Operations, firing rate and energy of one prediction, means over networks; empty if not measured.
+
+        :param attacked: on adversarial samples.
+        :param energy: name of the energy model, for ``energy_nj``, ``cached_nj`` and ``memory_nj``.
+        """
+        records = self.measured("work", model, attacked=attacked)
+        if not records:
+            return {}
+        parts = ("T", "acs", "macs", "macs_cached", "dense", "updates", "parameters")
+        found = {part: float(np.mean([record[part] for record in records])) for part in parts}
+        rates = [record["rate"] for record in records if record["rate"] is not None]
+        found |= {"rate": float(np.mean(rates))} if rates else {}
+        for name, (kind, part) in _ENERGIES.items():
+            found[name] = float(np.mean([record["energy"][energy][kind][part] for record in records])) / 1000
+        steps = [record["mean_step"] for record in self.measured("time", model, attacked=attacked)]
+        return found | ({"mean_step": float(np.mean(steps))} if steps else {})
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``report.html``, ``results.jsonl`` and the figures.
@@ -203,8 +246,20 @@ class Comparison:
             {"key": f"test-{test.first}-{test.second}-{test.eps!r}", "kind": "test", **test.record()}
             for test in self.tests()
         ]
+        works = [
+            {"key": f"work-{model}-{attacked}", "kind": "work_mean", "model": model, "attacked": attacked, **found}
+            for model in self.models
+            for attacked in (False, True)
+            if (found := self.work(model, attacked=attacked))
+        ]
         verdict = {"key": "verdict", "kind": "verdict", "eps": self.telling_eps, "sentences": self.verdict()}
-        return [*totals, *(self._summary(model, eps) for model in self.models for eps in self.eps), *tests, verdict]
+        return [
+            *totals,
+            *(self._summary(model, eps) for model in self.models for eps in self.eps),
+            *tests,
+            *works,
+            verdict,
+        ]
 
     def _summary(self, model: str, eps: float) -> dict[str, Any]:
         conditional, moved = self.conditional(model, eps), self.transferred(model, eps)

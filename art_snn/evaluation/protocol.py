@@ -172,7 +172,8 @@ def _header(
     return {
         "key": "run", "kind": "run", "models": {name: [s.identity for s in all_] for name, all_ in subjects.items()},
         "cards": {name: card(networks[0].classifier) for name, networks in subjects.items()},
-        "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks}, "eps": eps, "seed": seed,
+        "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
+        "default_attacks": list(ATTACKS), "eps": eps, "seed": seed,
         "samples": len(cells.x), "data": fingerprint(cells.x, cells.y), "versions": versions,
         "platform": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
         "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x)}; the attacker "

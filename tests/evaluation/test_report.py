@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from art_snn import compare
+from art_snn.evaluation.plots import PLOTS
 
 
 class Text(html.parser.HTMLParser):
@@ -90,7 +91,8 @@ def test_page_needs_nothing_from_outside_and_runs_no_script(saved):
 def test_figures_are_written_and_deterministic(saved, tmp_path):
     result, folder = saved
     names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {f"{n}.{k}" for n in ("security_curves", "attacks", "examples") for k in ("svg", "png")}
+    figures = {*PLOTS, "examples"}
+    assert names == {f"{n}.{k}" for n in figures for k in ("svg", "png")}
     result.save(tmp_path)
     for name in names:
         assert (tmp_path / "figures" / name).read_bytes() == (folder / "figures" / name).read_bytes()
