@@ -249,9 +249,15 @@ class _Watch:
         if spikes is not None:
             self._add(name, LayerOperations(products, none, none, dense))
         else:
-            same = self.steps > 1 and x.shape[0] == self.steps and x.stride(0) == 0
-            again = products * (1 - 1 / self.steps) if same else none
+            again = products * (1 - 1 / self.steps) if self._constant(x) else none
             self._add(name, LayerOperations(none, products, again, dense))
+
+    def _constant(self, x: Tensor) -> bool:
+        """Whether a layer that sees all steps at once sees the same at each."""
+        if self.steps == 1 or x.numel() == 0:
+            return False
+        steps = x.detach().reshape(self.steps, -1)
+        return bool((steps == steps[:1]).all())
 
     def _add(self, name: str, more: LayerOperations) -> None:
         known = self.counter.layers.get(name)

@@ -10,7 +10,7 @@ from torch import nn
 from art_snn import SpikingNetwork
 from art_snn.coding import Direct, EventFrames, Poisson
 from art_snn.conversion import QCFS, SRP, ConvertedIF, SpikingActivation, convert
-from art_snn.networks import ann_twin, cnn
+from art_snn.networks import ann_twin, cnn, mlp
 from art_snn.networks.operations import counting
 
 
@@ -290,8 +290,9 @@ def test_functions_pass_spikes_on_like_modules():
     assert counter.layers["body.first"].macs.tolist() == [3 * 36 * 36] * 2
 
 
-def test_products_of_a_constant_input_are_named_as_repeated():
-    net = cnn((1, 8, 8), 10, channels=(4,), hidden=8, encoder=Direct(T=5)).eval()
+@pytest.mark.parametrize(("builder", "options"), [(cnn, {"channels": (4,), "hidden": 8}), (mlp, {})])
+def test_products_of_a_constant_input_are_named_as_repeated(builder, options):
+    net = builder((1, 8, 8), 10, encoder=Direct(T=5), **options).eval()
     counter = counted(net, torch.rand(2, 1, 8, 8))
     assert torch.allclose(counter.repeated, counter.macs * 4 / 5)
     assert counted(ann_twin(net).eval(), torch.rand(2, 1, 8, 8)).repeated.tolist() == [0.0, 0.0]
