@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,7 +104,7 @@ def markdown(result: Comparison) -> str:
     ]
     for title, body in sections.items():
         lines += ["", f"## {title}", "", *body] if body else []
-    return "\n".join([*lines, ""])
+    return html.escape("\n".join([*lines, ""]), quote=False)
 
 
 def summary(result: Comparison) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
     middle = p + z**2 / (2 * n)
     reach = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return max((middle - reach) / scale, 0.0), min((middle + reach) / scale, 1.0)
+    return (middle - reach) / scale if p > 0 else 0.0, (middle + reach) / scale if p < 1 else 1.0
 
 
 def seed_spread(outcomes: Any) -> float | None:

@@ -92,6 +92,11 @@ def _broken(result: Comparison, model: str, eps: float) -> list[float]:
     return [*shares, 100 * float(standing.mean())]
 
 
+_LUMINANCE = (0.299, 0.587, 0.114)
+_MIDDLE = 0.46
+"""Above it black ink reads better than white."""
+
+
 def transfer_map(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy of each model (column) on what was made against each model (row); the diagonal is the white box.
 
@@ -107,10 +112,10 @@ def transfer_map(result: Comparison, ax: Axes | None = None) -> Axes:
             rows = result.outcomes[model, source, eps] if i == j else result.transfer[made, model, eps]
             values[i, j] = 100 * np.mean(rows)
     ax = new_figure(2.6 + 0.75 * count, 1.8 + 0.55 * count).add_subplot() if ax is None else ax
-    ax.imshow(values, vmin=0, vmax=100, cmap="cividis", aspect="auto")
+    image = ax.imshow(values, vmin=0, vmax=100, cmap="cividis", aspect="auto")
     for i in range(count):
         for j in range(count):
-            ink = "black" if values[i, j] > 55 else "white"
+            ink = "black" if np.dot(image.to_rgba(values[i, j])[:3], _LUMINANCE) > _MIDDLE else "white"
             bold = "bold" if i == j else "normal"
             ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=ink, weight=bold)
     ax.set_xticks(np.arange(count), result.models, rotation=30, ha="right")

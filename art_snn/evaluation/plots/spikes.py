@@ -49,7 +49,7 @@ def over_time(result: Comparison, ax: Axes | None = None) -> Axes:
     """
     models = timed(result)
     ax = new_figure(6.4, 4.0).add_subplot() if ax is None else ax
-    for i, model in enumerate(models):
+    for i, model in ((result.models.index(model), model) for model in models):
         for attacked, words, _, _ in _CONDITIONS:
             records = result.measured("time", model, attacked=attacked)
             if records:
