@@ -35,7 +35,7 @@ from art_snn.evaluation.cells import EVALUATION_DRAWS
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.networks import AnalogNetwork, SpikingNetwork, ann_twin, cnn, load, mlp, save
+from art_snn.networks import AnalogNetwork, SpikingNetwork, ann_twin, cnn, load, mlp, plain_layers, save
 
 Make = Callable[[Callable[..., SpikingNetwork], int], nn.Module]
 """Makes a network from a builder (``build(encoder=..., neuron=...)``) and the number of time steps."""
@@ -69,13 +69,15 @@ def _ann(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
 
 def _qnn(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
     twin = ann_twin(build(encoder=Direct(T)))
-    return AnalogNetwork(replace_activations(twin.body, levels=T, threshold=_THRESHOLD), over_time=twin.over_time)
+    return AnalogNetwork(
+        replace_activations(plain_layers(twin.body), levels=T, threshold=_THRESHOLD), over_time=twin.over_time
+    )
 
 
 def _encoded(encoder: type[Encoder]) -> Make:
     def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
         twin = ann_twin(build(encoder=Direct(T)))
-        return SpikingNetwork(MeanOverTime(encoder(T)), FoldedTime(twin.body), MeanCurrent())
+        return SpikingNetwork(MeanOverTime(encoder(T)), FoldedTime(plain_layers(twin.body)), MeanCurrent())
 
     return make
 

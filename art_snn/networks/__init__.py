@@ -6,7 +6,7 @@ from art_snn.networks.mlp import mlp
 from art_snn.networks.operations import LayerOperations, OperationCounter, counting
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.networks.storage import describe, load, save
-from art_snn.networks.twin import AnalogNetwork, ann_twin
+from art_snn.networks.twin import AnalogNetwork, ann_twin, plain_layers
 
 __all__ = [
     "AnalogNetwork",
@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "load",
     "mlp",
+    "plain_layers",
     "save",
     "step_mode_mismatches",
 ]
