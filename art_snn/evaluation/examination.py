@@ -81,7 +81,10 @@ def _work(cells: Measurement, subject: Subject, attack: Attack | None, eps: floa
     if found is not None:
         return found
     subject.rewind(derived_seed(cells.seed, key))
-    done = work(subject.classifier.model, _samples(cells, subject, attack, eps)[:WORKED])
+    try:
+        done = work(subject.classifier.model, _samples(cells, subject, attack, eps)[:WORKED])
+    except (ValueError, RuntimeError) as error:  # a network whose layers cannot be counted is still attacked
+        return cells.store.add({**_head(key, "uncounted", subject, attack, eps), "reason": str(error)})
     energy = {
         name: {"plain": done.energy(name).record(), "cached": done.energy(name, cached=True).record()}
         for name in ENERGY_MODELS

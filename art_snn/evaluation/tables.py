@@ -77,6 +77,9 @@ def limits(result: Comparison) -> list[str]:
         lines.append(f"Attacks of the default set that did not run: {', '.join(missing)}.")
     if any(card.get("random") for card in run.get("cards", {}).values()):
         lines.append("Random networks are judged by the mean of fresh draws; a single draw may be weaker.")
+    uncounted = sorted({record["model"] for record in result.records if record["kind"] == "uncounted"})
+    if uncounted:
+        lines.append(f"Operations of {', '.join(uncounted)} were not counted; results.jsonl says why.")
     lines.append("Energies are modelled, not measured, and the time of a simulator is not neuromorphic latency.")
     return lines
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from art.estimators.classification import PyTorchClassifier
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
-from art_snn import SpikingNetwork
+from art_snn import SpikingNetwork, compare
 from art_snn.coding import Direct, FirstSpike, MeanCurrent, MembraneMean, Poisson
 from art_snn.conversion import QCFS, SRP, convert
 from art_snn.evaluation.cost import ENERGY_MODELS, decision_steps, logits_at_each_step, work
@@ -95,3 +96,21 @@ def test_the_last_step_is_the_networks_answer(decoder):
     assert np.isnan(z[:2]).all() == (getattr(decoder, "skip", 0) == 2)
     steps = decision_steps(z)
     assert ((steps >= 1) & (steps <= 5)).all()
+
+
+def test_a_network_that_cannot_be_counted_is_compared_all_the_same(ann, samples, tmp_path):
+    class Folded(nn.Module):
+        """Its layer sees neither the batch nor the steps in front."""
+
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.odd = inner, nn.Linear(1, 1)
+
+        def forward(self, x):
+            return self.inner(x) + 0 * self.odd(x.flatten()[:, None]).sum()
+
+    odd = PyTorchClassifier(Folded(ann.model), nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
+    result = compare({"ann": ann, "odd": odd}, *samples, [0.1], attacks=["fgsm"], out=tmp_path, verbose=False)
+    assert result.work("odd") == {}
+    assert result.work("ann")["macs"] > 0
+    assert "Operations of odd were not counted" in (tmp_path / "report.html").read_text()
