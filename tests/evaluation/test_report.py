@@ -138,6 +138,10 @@ def test_the_ladder_accounts_for_every_sample(saved):
     for bar in ax.patches:
         ends[round(bar.get_y(), 3)] = max(ends.get(round(bar.get_y(), 3), 0.0), bar.get_x() + bar.get_width())
     assert list(ends.values()) == pytest.approx([100.0] * len(result.models))
+    last = [bar for bar in ax.patches if bar.get_x() + bar.get_width() == pytest.approx(100.0)]
+    robust = [bar.get_width() for bar in last if bar.get_facecolor() == (1, 1, 1, 1)]
+    expected = [100 * result.accuracy(model, None, result.telling_eps).value for model in result.models]
+    assert robust == pytest.approx(expected)
 
 
 def test_files_beside_the_page_say_the_same(saved):

@@ -63,12 +63,12 @@ def attack_ladder(result: Comparison, ax: Axes | None = None) -> Axes:
     if ax is None:
         ax = new_figure(7.2, 1.6 + 0.45 * len(result.models)).add_subplot()
     left = np.zeros(len(result.models))
-    colors = ["#bbbbbb", *COLORS[: len(steps) - 2], "#ffffff"]
+    colors = ["#bbbbbb", *(COLORS[i % len(COLORS)] for i in range(len(steps) - 2)), "#ffffff"]
     for i, name in enumerate(steps):
         if not shares[:, i].any():
             continue
         ax.barh(
-            np.arange(len(result.models)), shares[:, i], left=left, label=name, color=colors[i % len(colors)],
+            np.arange(len(result.models)), shares[:, i], left=left, label=name, color=colors[i],
             edgecolor="#333333", linewidth=0.5, hatch="" if name == "robust" else HATCHES[i % len(HATCHES)],
         )  # fmt: skip
         left += shares[:, i]
