@@ -189,11 +189,12 @@ class Comparison:
             ``decisions`` or ``raster``.
         :raises ValueError: for another kind, or one that nothing was measured for.
         """
-        from art_snn.evaluation.plots import PLOTS
+        from art_snn.evaluation.plots import PLOTS, plain_text
 
         if kind not in PLOTS:
             raise ValueError(suggest(kind, PLOTS, "plot"))
-        axes: Axes = PLOTS[kind](self, ax)
+        with plain_text():
+            axes: Axes = PLOTS[kind](self, ax)
         return axes
 
     @property

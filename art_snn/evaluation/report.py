@@ -20,6 +20,7 @@ from art_snn.evaluation.plots import (
     new_figure,
     over_time,
     pareto,
+    plain_text,
     png,
     raster,
     security_curves,
@@ -60,7 +61,8 @@ def write_report(result: Comparison, folder: Path) -> Path:
     for record in result.records:
         if record["key"] not in store.records:
             store.add(record)
-    figures = _figures(result)
+    with plain_text():
+        figures = _figures(result)
     drawn = {name: svg(figure) for name, figure in figures.items()}
     for name, figure in figures.items():
         write_whole(folder / "figures" / f"{name}.svg", drawn[name])

@@ -44,7 +44,7 @@ class Text(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def saved(snn, ann, samples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    hostile = "<script>alert('x')</script>"
+    hostile = "<script>alert('x')</script> $\\x{$ --> | &amp;"
     result = compare(
         {"ann": ann, hostile: snn}, *samples, [0.05, 0.1], attacks=["noise", "pgd"], out=folder, verbose=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import AbstractContextManager
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,6 +13,11 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = "osD^vP*X"
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "---", "**")
 _SVG = {"svg.hashsalt": "art-snn", "svg.fonttype": "path"}
+
+
+def plain_text() -> AbstractContextManager[None]:
+    """Inside, names are drawn as they are written: a dollar sign is no formula."""
+    return rc_context({"text.parse_math": False})
 
 
 def new_figure(width: float, height: float) -> Figure:
