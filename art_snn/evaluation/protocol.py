@@ -250,7 +250,7 @@ def _images(result: Comparison, cells: Measurement) -> dict[str, Any]:
     for model in result.models:
         cell = [
             r for r in result.records
-            if r["kind"] == "attack" and r["model"] == model and r["eps"] == result.eps[-1] and not r["network"]
+            if r["kind"] == "attack" and r["model"] == model and r["eps"] == result.eps[-1] and not r.get("network", 0)
         ]  # fmt: skip
         strongest = min(
             (r for r in cell if r["attack"] in result.attacks), key=lambda r: r["accuracy"]["value"], default=None

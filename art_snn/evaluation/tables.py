@@ -91,7 +91,9 @@ def outcomes_csv(result: Comparison) -> str:
         if record["kind"] in ("clean", "attack", "transfer"):
             other = {"clean": "clean", "transfer": f"transfer of {record.get('source')}"}.get(record["kind"])
             budget = "" if record["kind"] == "clean" else f" {record['eps']:.6g}"
-            columns[f"{record['model']} {record['network']}: {other or record['attack']}{budget}"] = record["correct"]
+            columns[f"{record['model']} {record.get('network', 0)}: {other or record['attack']}{budget}"] = record[
+                "correct"
+            ]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["sample", *columns])
