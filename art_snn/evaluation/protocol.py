@@ -170,7 +170,8 @@ def _header(
         "numpy": np.__version__, "python": platform.python_version(),
     }  # fmt: skip
     return {
-        "key": "run", "kind": "run", "models": {name: [s.identity for s in all_] for name, all_ in subjects.items()},
+        "key": "run", "kind": "run",
+        "models": {name: [one.identity for one in networks] for name, networks in subjects.items()},
         "cards": {name: card(networks[0].classifier) for name, networks in subjects.items()},
         "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
         "default_attacks": list(ATTACKS), "eps": eps, "seed": seed,
