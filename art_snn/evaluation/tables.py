@@ -70,6 +70,8 @@ def limits(result: Comparison) -> list[str]:
     lines = ["The attacks bound robustness from above: a stronger attack can only lower these numbers."]
     if all(result.networks(model) == 1 for model in result.models):
         lines.append("One training seed per model; the intervals cover the choice of samples, not that of weights.")
+    elif any(result.networks(model) == 2 for model in result.models):
+        lines.append("Two training seeds say little about a third: intervals over seeds are wide. Train three or more.")
     if run.get("samples", 0) < FEW:
         lines.append(f"{run.get('samples')} samples: differences of a few points are noise.")
     missing = sorted(set(run.get("default_attacks", ())) - set(result.attacks))
