@@ -4,6 +4,7 @@ from art_snn.networks.body import step_mode_mismatches
 from art_snn.networks.cnn import cnn
 from art_snn.networks.mlp import mlp
 from art_snn.networks.operations import LayerOperations, OperationCounter, counting
+from art_snn.networks.recording import Recording, recorded
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.networks.storage import describe, load, save
 from art_snn.networks.twin import AnalogNetwork, ann_twin, plain_layers
@@ -12,6 +13,7 @@ __all__ = [
     "AnalogNetwork",
     "LayerOperations",
     "OperationCounter",
+    "Recording",
     "SpikingNetwork",
     "ann_twin",
     "cnn",
@@ -20,6 +22,7 @@ __all__ = [
     "load",
     "mlp",
     "plain_layers",
+    "recorded",
     "save",
     "step_mode_mismatches",
 ]
