@@ -21,13 +21,12 @@ from art_snn.coding import (
     MeanCurrent,
     MeanOverTime,
     Poisson,
-    SpikeTransform,
     Transformed,
 )
 from art_snn.conversion import convert, replace_activations
 from art_snn.conversion.neurons import FoldedTime
 from art_snn.data import Dataset
-from art_snn.defenses.preprocessor import SpikeDropout, SpikeJitter, TemporalSmoothing
+from art_snn.defenses.catalogue import DEFENSES, train_defense
 from art_snn.errors import explain, suggest
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
@@ -47,20 +46,32 @@ class ModelKind:
 
     :param text: what it is.
     :param make: makes it, untrained.
+    :param defense: its name in :data:`~art_snn.defenses.catalogue.DEFENSES`, which says how it is trained.
     """
 
     text: str
     make: Make
+    defense: str | None = None
 
 
-def _spiking(
-    encoder: type[Encoder], neuron: str = "lif", transform: Callable[[], SpikeTransform] | None = None
-) -> Make:
+def _spiking(encoder: type[Encoder], neuron: str = "lif") -> Make:
     def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-        code: Encoder = encoder(T)
-        return build(encoder=code if transform is None else Transformed(code, transform()), neuron=neuron)
+        return build(encoder=encoder(T), neuron=neuron)
 
     return make
+
+
+def _defended(name: str) -> ModelKind:
+    chosen = DEFENSES[name]
+
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        code = chosen.encoder(T)
+        if chosen.transform is not None:
+            code = Transformed(code, chosen.transform(T))
+        decoder = None if chosen.decoder is None else chosen.decoder()
+        return build(encoder=code, decoder=decoder, neuron=chosen.neuron, copies=chosen.copies)
+
+    return ModelKind(f"defense: {chosen.title}", make, name)
 
 
 def _ann(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
@@ -85,15 +96,6 @@ def _encoded(encoder: type[Encoder]) -> Make:
 _THRESHOLD = 2.0
 """Where the trained thresholds of quantized activations start."""
 
-_OTHER_NEURONS = {
-    "dlif": "a leak of its own at every step",
-    "evolutionary": "leaks that evolve with the activity",
-    "homeostatic": "thresholds that follow the firing rate",
-    "random": "a random leak at every call",
-    "gated": "spikes that are dropped at random",
-    "plif": "a trained leak",
-    "if": "no leak",
-}
 MODELS: dict[str, ModelKind] = {
     "ann": ModelKind("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", _ann),
     "qnn": ModelKind("the twin with activations of T levels: quantization without spikes", _qnn),
@@ -104,18 +106,10 @@ MODELS: dict[str, ModelKind] = {
     "snn-latency": ModelKind("time-to-first-spike code, bright pixels early", _spiking(Latency)),
     "snn-events": ModelKind("event frames as they are, one per time step", _spiking(EventFrames)),
     "snn-converted": ModelKind("qnn after training, converted to integrate-and-fire neurons", _qnn),
-    "snn-latency-jitter": ModelKind(
-        "snn-latency with spikes moved at random (SpikeJitter)", _spiking(Latency, transform=SpikeJitter)
-    ),
-    "snn-poisson-dropout": ModelKind(
-        "snn-poisson with spikes dropped at random (SpikeDropout)", _spiking(Poisson, transform=SpikeDropout)
-    ),
-    "snn-latency-smoothing": ModelKind(
-        "snn-latency with trains smoothed in time (TemporalSmoothing)", _spiking(Latency, transform=TemporalSmoothing)
-    ),
     **{
-        f"snn-{neuron}": ModelKind(f"constant-current input, {text}", _spiking(Direct, neuron))
-        for neuron, text in _OTHER_NEURONS.items()
+        f"snn-{name}": _defended(name)
+        for name, chosen in DEFENSES.items()
+        if not chosen.events and not name.startswith("plain")
     },
 }  # fmt: skip
 """Models by name: twins, codes, defenses."""
@@ -149,6 +143,10 @@ RECIPES = {
     "cifar10": Recipe(T=4, epochs=5, train_samples=50_000),
     "events": Recipe(T=9, epochs=20, train_samples=1297),
 }
+
+
+TRAINING_EPS = {"digits": 0.1, "mnist": 0.1, "cifar10": 2 / 255, "events": 0.02}
+"""Budgets of defenses that train on perturbed samples: the middle one of those that are evaluated."""
 
 
 def models_for(dataset: str) -> list[str]:
@@ -192,9 +190,10 @@ def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cp
     frames = data.name == "events"
     builder = mlp if frames or data.input_shape[-1] < 16 else cnn
 
-    def bare(encoder: Encoder, **options: Any) -> SpikingNetwork:
+    def bare(encoder: Encoder, copies: int = 1, **options: Any) -> SpikingNetwork:
         code = EventFrames(recipe.T) if frames else encoder
-        return builder(data.input_shape[-3:], data.nb_classes, encoder=code, seed=seed, **options)
+        channels, *size = data.input_shape[-3:]
+        return builder((channels * copies, *size), data.nb_classes, encoder=code, seed=seed, **options)
 
     return _classifier(MODELS[name].make(bare, recipe.T), data, recipe, device)
 
@@ -231,7 +230,7 @@ def trained(
     record = store.get(key)
     if record is not None and file is not None and _restore(classifier, file):
         return classifier, record
-    _fit(classifier, data, recipe, derived_seed(seed, key), verbose)
+    _fit(classifier, data, recipe, derived_seed(seed, key), verbose, MODELS[name].defense)
     if file is not None:
         save(classifier.model, file)
     return classifier, store.add(_train_record(key, name, classifier, data, recipe, seed))
@@ -260,19 +259,20 @@ def _restore(classifier: PyTorchClassifier, file: Path) -> bool:
     return True
 
 
-def _fit(classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int, verbose: bool) -> None:
+def _fit(
+    classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int, verbose: bool, defense: str | None
+) -> None:
     chosen = np.random.default_rng(seed).permutation(len(data.x_train))[: recipe.train_samples]
     reseed = getattr(classifier.model, "reseed", None)
     if reseed is not None:
         reseed(seed)
+    x, y = data.x_train[chosen], data.y_train[chosen]
+    options: dict[str, Any] = {"batch_size": recipe.batch_size, "nb_epochs": recipe.epochs, "verbose": verbose}
     with seeded_globals(seed):
-        classifier.fit(
-            data.x_train[chosen],
-            data.y_train[chosen],
-            batch_size=recipe.batch_size,
-            nb_epochs=recipe.epochs,
-            verbose=verbose,
-        )
+        if defense is None:
+            classifier.fit(x, y, **options)
+        else:
+            train_defense(defense, classifier, x, y, eps=TRAINING_EPS[data.name], seed=seed, **options)
     classifier.model.eval()
 
 

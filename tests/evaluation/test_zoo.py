@@ -26,8 +26,19 @@ def test_every_model_predicts_and_differentiates(name, digits):
     assert described["parameters"] == done.parameters > 0
     spikes = name.startswith("snn") and name != "snn-converted"
     assert (done.updates > 0) == spikes
-    random = any(word in name for word in ("poisson", "jitter", "dropout", "random"))  # a gate lets all pass at first
-    assert bool(described.get("random")) == random
+    random = any(word in name for word in ("poisson", "rate-code", "jitter", "dropout", "warp", "random"))
+    assert bool(described.get("random")) == random  # a gate lets all pass before it is trained
+
+
+@pytest.mark.parametrize("name", ["snn-stog", "snn-at", "snn-homeostatic", "snn-jitter"])
+def test_defenses_are_trained_as_their_catalogue_says(name, digits):
+    short = Recipe(T=4, epochs=1, train_samples=128)
+    classifier, record = trained(name, digits, short, 0, ResultStore(None), verbose=False)
+    assert record["model"] == name
+    assert not classifier.model.training
+    if name == "snn-stog":
+        assert "StochasticGate" in card(classifier)["activation"]
+        assert classifier.model.is_stochastic
 
 
 def test_defaults_are_few_and_fit():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from art_snn.evaluation.plots.accuracy import attack_bars, attack_ladder, security_curves, transfer_map
-from art_snn.evaluation.plots.canvas import new_figure, plain_text, png, svg
+from art_snn.evaluation.plots.canvas import COLORS, MARKERS, new_figure, plain_text, png, svg
 from art_snn.evaluation.plots.examples import example_images
 from art_snn.evaluation.plots.spikes import decisions, over_time, pareto, raster, spiking, timed
 
@@ -20,6 +20,6 @@ PLOTS: dict[str, Callable[..., Any]] = {
 }
 
 __all__ = [
-    "PLOTS", "attack_bars", "attack_ladder", "decisions", "example_images", "new_figure", "over_time", "pareto",
-    "plain_text", "png", "raster", "security_curves", "spiking", "svg", "timed", "transfer_map",
+    "COLORS", "MARKERS", "PLOTS", "attack_bars", "attack_ladder", "decisions", "example_images", "new_figure", "over_time",
+    "pareto", "plain_text", "png", "raster", "security_curves", "spiking", "svg", "timed", "transfer_map",
 ]  # fmt: skip
