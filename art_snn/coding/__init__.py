@@ -29,6 +29,7 @@ from art_snn.coding.losses import (
     s4nn_error,
     tet,
 )
+from art_snn.coding.mean_over_time import MeanOverTime
 from art_snn.coding.membrane import (
     MeanCurrent,
     MembraneLast,
@@ -76,6 +77,7 @@ __all__ = [
     "Latency",
     "LatencyLoss",
     "MeanCurrent",
+    "MeanOverTime",
     "MembraneLast",
     "MembraneMax",
     "MembraneMean",

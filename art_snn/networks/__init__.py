@@ -7,7 +7,7 @@ from art_snn.networks.operations import LayerOperations, OperationCounter, count
 from art_snn.networks.recording import Recording, recorded
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.networks.storage import describe, load, save
-from art_snn.networks.twin import AnalogNetwork, ann_twin
+from art_snn.networks.twin import AnalogNetwork, ann_twin, plain_layers
 
 __all__ = [
     "AnalogNetwork",
@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "load",
     "mlp",
+    "plain_layers",
     "recorded",
     "save",
     "step_mode_mismatches",
