@@ -3,7 +3,9 @@
 from art_snn.evaluation.adaptive import Judgement, judge
 from art_snn.evaluation.attacks import ATTACKS
 from art_snn.evaluation.comparison import Comparison
+from art_snn.evaluation.diagnosis import diagnose
 from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.protocol import compare
+from art_snn.evaluation.reliability import ReliabilityReport
 
-__all__ = ["ATTACKS", "Comparison", "Flag", "Judgement", "compare", "judge"]
+__all__ = ["ATTACKS", "Comparison", "Flag", "Judgement", "ReliabilityReport", "compare", "diagnose", "judge"]
