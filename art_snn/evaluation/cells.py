@@ -135,7 +135,7 @@ class Measurement:
         trials = [*map(_trial, budgets), replace(_trial(unbounded), name="unbounded")]
         correct = np.array(clean["correct"], dtype=bool)
         return Evidence(
-            subject.classifier, self.x, self.y, largest, seed, trials=trials, clean=correct, all_labels=self.y
+            subject.classifier, self.x, self.y, largest, seed, DEFAULT, trials=trials, clean=correct, all_labels=self.y
         )
 
     def _keep_examples(self, key: str, images: Array) -> None:

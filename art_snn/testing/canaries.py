@@ -111,8 +111,15 @@ def _counting() -> nn.Module:
     return faults.Probabilities(tiny.fit(SpikingNetwork(Direct(_FRAMES), body, SpikeCount())))
 
 
+@cache
+def _deep() -> SpikingNetwork:
+    net = mlp(tiny.SHAPE, tiny.CLASSES, hidden=(32, 32), encoder=Direct(T=2))
+    tiny.fit(net)
+    return net
+
+
 def _narrow() -> SNNClassifier:
-    net = copy.deepcopy(tiny.direct())
+    net = copy.deepcopy(_deep())
     for node in spiking_neurons(net).values():
         node.surrogate_function = surrogate("triangle", 10.0)
     with warnings.catch_warnings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,8 @@ from art_snn.evaluation.flags.forward import guessing
 from art_snn.evaluation.flags.trials import Trial
 from art_snn.evaluation.statistics import proportion
 
-BUDGET_DUST = 1e-5
+BUDGET_DUST = 1e-6
+"""Of the range: float32 rounding."""
 _LEAST = 0.9
 _RAW = ((0.0, 1.0), (0.0, 255.0))
 _SIGNIFICANT = 0.05
@@ -28,7 +30,7 @@ class BudgetUnits(Check):
     title = "budget units"
     rule = (
         "clip values are those of raw input ([0, 1], or [0, 255]) and the samples keep to them; every attack stays "
-        "within eps + 1e-5 eps of the raw samples, and uses at least 0.9 eps at some sample"
+        "within eps + 1e-6 of the raw samples, and uses at least 0.9 eps at some sample"
     )
     threshold = 1.0
     advice = (
@@ -41,7 +43,7 @@ class BudgetUnits(Check):
         wrong = misplaced(evidence)
         ran = [trial for trial in evidence.trials() if trial.eps > 0 and not trial.error]
         moved = [trial for trial in ran if evidence.clean.any()]
-        beyond = [trial for trial in moved if trial.used > 1 + BUDGET_DUST]
+        beyond = [trial for trial in moved if (trial.used - 1) * trial.eps > BUDGET_DUST * evidence.span]
         idle = [trial for trial in moved if trial.used < _LEAST]
         worst = (beyond or idle or moved)[:1]
         value = min(worst[0].used, 1e9) if worst else 1.0
@@ -125,7 +127,10 @@ def _curves(evidence: Evidence) -> dict[str, list[Trial]]:
     if curves:
         return curves
     budgets = [evidence.eps / 2, evidence.eps, min(2 * evidence.eps, evidence.span)]
-    return {"apgd-margin": [evidence.run("curve", ATTACKS["apgd-margin"], eps) for eps in budgets]}
+    attack = ATTACKS["apgd-margin"]
+    steps = min(int(attack.parameters["max_iter"]), evidence.steps)
+    shorter = replace(attack, parameters={**attack.parameters, "max_iter": steps})
+    return {"apgd-margin": [evidence.run("curve", shorter, eps) for eps in budgets]}
 
 
 def _rise(smaller: Trial, larger: Trial) -> float:

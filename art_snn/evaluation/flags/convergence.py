@@ -16,6 +16,7 @@ from art_snn.evaluation.flags.climb import climb
 from art_snn.evaluation.flags.evidence import Evidence
 from art_snn.evaluation.flags.forward import no_gradient
 from art_snn.evaluation.flags.pool import steered
+from art_snn.evaluation.flags.trials import ladder
 from art_snn.evaluation.seeding import derived_seed
 from art_snn.gradients import GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -23,11 +24,6 @@ from art_snn.networks.spiking_network import SpikingNetwork
 Array = np.ndarray[Any, np.dtype[Any]]
 _UNFINISHED = 0.05
 _WINDOW = 10
-
-
-def steps_of(evidence: Evidence) -> int:
-    """Steps of the attack whose convergence is in question."""
-    return evidence.plan.random_steps if evidence.declared else evidence.plan.steps
 
 
 def broken_beyond(
@@ -54,8 +50,6 @@ def _needs_gradient(evidence: Evidence) -> None:
 
 
 def _margin(evidence: Evidence) -> Any:
-    from art_snn.evaluation.flags.trials import ladder
-
     return ladder(evidence)["apgd-margin"]
 
 
@@ -74,7 +68,7 @@ class Steps(Check):
     def measure(self, evidence: Evidence) -> Reading:
         """The share of samples that only the longer run breaks."""
         _needs_gradient(evidence)
-        steps, rows, n = steps_of(evidence), evidence.survivors, len(evidence.few[0])
+        steps, rows, n = evidence.steps, evidence.survivors, len(evidence.few[0])
         more = float(broken_beyond(evidence, rows, 2 * steps, "steps").sum() / n)
         moved = float(climb(evidence, rows, evidence.eps, steps).unfinished(_WINDOW).mean()) if len(rows) else 0.0
         limit = slack(self.threshold, n)
@@ -96,7 +90,7 @@ class Restarts(Check):
         """The share of samples that only a second start breaks."""
         _needs_gradient(evidence)
         rows, n = evidence.survivors, len(evidence.few[0])
-        more = float(broken_beyond(evidence, rows, steps_of(evidence), "restart").sum() / n)
+        more = float(broken_beyond(evidence, rows, evidence.steps, "restart").sum() / n)
         found = f"a second start breaks {more:.1%} more"
         return Reading(more, samples=n, found=found, threshold=slack(self.threshold, n))
 
@@ -118,7 +112,7 @@ class SurrogateSpread(Check):
         """The share of samples that only the pool breaks; which member how many is a detail."""
         if not evidence.pool:
             raise NotApplicableError("no surrogate that could be replaced")
-        steps = max(steps_of(evidence) // 2, 5)
+        steps = max(evidence.steps // 2, 5)
         rows, n = evidence.survivors, len(evidence.few[0])
         fallen = np.zeros(len(rows), dtype=bool)
         by: dict[str, int] = {}

@@ -76,6 +76,17 @@ class Evidence:
         return any(bool(getattr(part, "is_stochastic", False)) for part in parts)
 
     @property
+    def steps(self) -> int:
+        """Steps of the attack whose convergence is in question."""
+        return self.plan.random_steps if self.declared else self.plan.steps
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether the model answers differently from another seed, whether it says so or not."""
+        first, other = (self.logits(self.x[:8], derived_seed(self.seed, "draw", i)) for i in (0, 1))
+        return self.declared or not np.allclose(first, other, rtol=1e-4, atol=1e-4)
+
+    @property
     def raw(self) -> bool:
         """Whether the module gets the input as it is: ART always puts a standardization in front, mostly of nothing."""
         return all(
@@ -177,7 +188,7 @@ class Evidence:
         x, y = self.few
         seed = derived_seed(self.seed, "attack", name, eps)
         clean = self.right[: len(x)]
-        watchable = eps < self.span and not self.declared and self.raw
+        watchable = eps < self.span and not self.random and self.raw
         rewind(self.classifier, seed)
         try:
             if watchable:

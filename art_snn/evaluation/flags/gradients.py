@@ -151,7 +151,8 @@ class GradientParity(Check):
     threshold = 0.001
     advice = (
         "attacks that ask in different ways get different gradients: put everything that shapes the gradient inside "
-        "the module (a SpikingNetwork keeps its surrogates in eval mode and averages over draws), not into the estimator"
+        "the module (a SpikingNetwork keeps its surrogates in eval mode and averages over draws), not "
+        "into the estimator"
     )
 
     def measure(self, evidence: Evidence) -> Reading:

@@ -14,6 +14,7 @@ class Plan:
     :param steps: steps of the attack whose convergence is measured; it is then doubled.
     :param random_steps: the same for a model that draws random numbers, where each step takes ten draws.
     :param queries: queries of the black-box attack.
+    :param random_queries: the same for a model that draws random numbers, ten draws each.
     :param nes_samples: points of the gradient estimate without gradients.
     :param nes_points: samples that it is made for.
     :param grid: side of the loss landscape.
@@ -25,6 +26,7 @@ class Plan:
     steps: int = 100
     random_steps: int = 10
     queries: int = 300
+    random_queries: int = 60
     nes_samples: int = 2000
     nes_points: int = 6
     grid: int = 9

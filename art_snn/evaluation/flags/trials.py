@@ -46,16 +46,16 @@ class Trial:
 def ladder(evidence: Evidence) -> dict[str, Attack]:
     """The attacks of a diagnosis, from no knowledge to full knowledge."""
     plan = evidence.plan
-    steps = plan.random_steps if evidence.declared else plan.steps
-    margin = {**ATTACKS["apgd-margin"].parameters, "max_iter": steps}
-    cross = {**ATTACKS["apgd-ce"].parameters, "max_iter": steps}
+    margin = {**ATTACKS["apgd-margin"].parameters, "max_iter": evidence.steps}
+    cross = {**ATTACKS["apgd-ce"].parameters, "max_iter": evidence.steps}
+    queries = plan.random_queries if evidence.declared else plan.queries
     return {
         "noise": ATTACKS["noise"],
         "fgsm": ATTACKS["fgsm"],
         "pgd": ATTACKS["pgd"],
         "apgd-ce": replace(ATTACKS["apgd-ce"], parameters=cross),
         "apgd-margin": replace(ATTACKS["apgd-margin"], parameters=margin),
-        "square": replace(ATTACKS["square"], parameters={"max_iter": plan.queries, "batch_size": 256}),
+        "square": replace(ATTACKS["square"], parameters={"max_iter": queries, "batch_size": 256}),
     }
 
 
