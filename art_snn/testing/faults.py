@@ -183,8 +183,10 @@ class AveragingEstimator(PyTorchClassifier):
 
     def loss_gradient(self, x: Any, y: Any, training_mode: bool = False, **kwargs: Any) -> Any:
         """The mean over draws of the parent's gradient."""
-        return np.mean([super(AveragingEstimator, self).loss_gradient(x, y, training_mode, **kwargs)
-                        for _ in range(self.draws)], axis=0)  # fmt: skip
+        total = super().loss_gradient(x, y, training_mode, **kwargs)
+        for _ in range(self.draws - 1):
+            total = total + super().loss_gradient(x, y, training_mode, **kwargs)
+        return total / self.draws
 
 
 class UnprojectedStart:

@@ -120,7 +120,7 @@ class TestLayers:
     def test_support_of_a_narrow_surrogate(self, samples):
         from art_snn.gradients import surrogate
 
-        body = self.body([-5.0, 5.0, 1.0, 1.0])
+        body = self.body([-5.0, 5.0, 1.05, 1.05])
         body[2].surrogate_function = surrogate("triangle", 10.0)
         facts = self.make(samples, body)
         (state,) = inspect_layers(facts, *facts.few)
