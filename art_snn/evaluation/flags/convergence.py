@@ -17,7 +17,7 @@ from art_snn.evaluation.flags.evidence import Evidence
 from art_snn.evaluation.flags.forward import no_gradient
 from art_snn.evaluation.flags.pool import steered
 from art_snn.evaluation.flags.trials import ladder
-from art_snn.evaluation.seeding import derived_seed
+from art_snn.evaluation.seeding import derived_seed, seeded_globals
 from art_snn.gradients import GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
 
@@ -35,7 +35,7 @@ def broken_beyond(
         return np.zeros(0, dtype=bool)
     own = isinstance(evidence.model, SpikingNetwork)
     seed = derived_seed(evidence.seed, "beyond", name)
-    with steered(evidence.model, None if own else policy):
+    with seeded_globals(seed), steered(evidence.model, None if own else policy):
         attack = SNNAutoPGD(
             evidence.classifier, norm=np.inf, eps=evidence.eps, max_iter=steps, loss_type="margin",
             policy=policy if own else None, seed=seed, **options,
