@@ -392,3 +392,52 @@ def test_masked_and_cut_encoders_are_named(latency, samples):
             classifier = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
         facts = evidence(classifier, samples)
         assert expected <= {name for name in ("E1", "E7") if CHECKS[name].judge(facts).raised}
+
+
+class Broken:
+    """An attack that cannot run."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def generate(self, x, y):
+        raise ValueError("no way")
+
+
+def test_what_did_not_run_is_no_yardstick_and_breaks_nothing(ann, samples):
+    stands = Trial("square", "black-box", 0.1, share(0.1), error="no way")
+    trials = [trial("pgd", "white-box", share(0.3)), stands]
+    assert CHECKS["W2"].judge(given(ann, samples, trials)).verdict.startswith("not applicable")
+    failed = Trial("pgd", "white-box", 0.1, share(0.9), error="no way")
+    flag = CHECKS["W2"].judge(given(ann, samples, [failed, trial("square", "black-box", share(0.4))]))
+    assert flag.raised
+    assert "no way" in flag.text
+
+
+def test_no_curve_without_an_attack_that_runs(ann, samples):
+    class Cut(CutGradient):
+        def forward(self, x):
+            return self.inner(x.detach())
+
+    facts = evidence(plain(Cut(ann.model)), samples)
+    flag = CHECKS["E6"].judge(facts)
+    assert flag.raised
+    assert "no attack could run" in flag.verdict
+    assert CHECKS["W4"].judge(facts).verdict.startswith("not measured: the attack could not run")
+
+
+def test_an_attack_under_test_that_fails_is_reported(ann, samples):
+    facts = evidence(ann, samples, attacks={"mine": Broken})
+    assert [t.error for t in facts.tested()] == ["no way"]
+    assert not CHECKS["E4"].judge(facts).raised
+
+
+def test_numpy_preprocessing_falls_back_on_arts_attacks(ann, samples):
+    from art.defences.preprocessor import SpatialSmoothing
+
+    smoothing = SpatialSmoothing(window_size=3, channels_first=True)
+    facts = evidence(plain(ann.model, preprocessing_defences=[smoothing]), samples)
+    flag = CHECKS["E6"].judge(facts)
+    assert not flag.raised
+    assert flag.samples == 16
+    assert CHECKS["W5"].judge(facts).verdict.startswith("not measured")

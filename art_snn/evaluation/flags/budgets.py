@@ -127,10 +127,14 @@ def _curves(evidence: Evidence) -> dict[str, list[Trial]]:
     if curves:
         return curves
     budgets = [evidence.eps / 2, evidence.eps, min(2 * evidence.eps, evidence.span)]
-    attack = ATTACKS["apgd-margin"]
-    steps = min(int(attack.parameters["max_iter"]), evidence.steps)
-    shorter = replace(attack, parameters={**attack.parameters, "max_iter": steps})
-    return {"apgd-margin": [evidence.run("curve", shorter, eps) for eps in budgets]}
+    for name in ("apgd-margin", "pgd"):
+        attack = ATTACKS[name]
+        steps = min(int(attack.parameters["max_iter"]), evidence.steps)
+        shorter = replace(attack, parameters={**attack.parameters, "max_iter": steps})
+        curve = [evidence.run(f"{name} curve", shorter, eps) for eps in budgets]
+        if not any(trial.error for trial in curve):
+            return {name: curve}
+    raise ValueError(f"no attack could run: {curve[0].error}")
 
 
 def _rise(smaller: Trial, larger: Trial) -> float:

@@ -14,7 +14,6 @@ from art_snn.attacks.evasion import SNNAutoPGD
 from art_snn.evaluation.flags.base import Check, NotApplicableError, Reading, slack
 from art_snn.evaluation.flags.climb import climb
 from art_snn.evaluation.flags.evidence import Evidence
-from art_snn.evaluation.flags.forward import no_gradient
 from art_snn.evaluation.flags.pool import steered
 from art_snn.evaluation.flags.trials import ladder
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
@@ -24,6 +23,7 @@ from art_snn.networks.spiking_network import SpikingNetwork
 Array = np.ndarray[Any, np.dtype[Any]]
 _UNFINISHED = 0.05
 _WINDOW = 10
+_ASCENT = 50
 
 
 def broken_beyond(
@@ -44,9 +44,11 @@ def broken_beyond(
     return np.asarray(attack.record.success)
 
 
-def _needs_gradient(evidence: Evidence) -> None:
-    if evidence.run("apgd-margin", _margin(evidence), evidence.eps).error:
-        raise no_gradient()
+def _must_run(evidence: Evidence) -> None:
+    """Raise what kept the attack from running."""
+    error = evidence.run("apgd-margin", _margin(evidence), evidence.eps).error
+    if error:
+        raise ValueError(f"the attack could not run: {error}")
 
 
 def _margin(evidence: Evidence) -> Any:
@@ -67,14 +69,22 @@ class Steps(Check):
 
     def measure(self, evidence: Evidence) -> Reading:
         """The share of samples that only the longer run breaks."""
-        _needs_gradient(evidence)
+        _must_run(evidence)
         steps, rows, n = evidence.steps, evidence.survivors, len(evidence.few[0])
         more = float(broken_beyond(evidence, rows, 2 * steps, "steps").sum() / n)
-        moved = float(climb(evidence, rows, evidence.eps, steps).unfinished(_WINDOW).mean()) if len(rows) else 0.0
+        moved = _unfinished(evidence, rows)
         limit = slack(self.threshold, n)
         found = f"{steps} to {2 * steps} steps break {more:.1%} more, the loss still moved by {moved:.3g} at the end"
         raised = more > limit or moved > _UNFINISHED
         return Reading(more, raised, n, found, {"steps": steps, "unfinished": moved}, limit)
+
+
+def _unfinished(evidence: Evidence, rows: Array) -> float:
+    """How far the loss still moves at the end of an ascent; one on frozen draws where the model is random."""
+    if len(rows) == 0:
+        return 0.0
+    path = climb(evidence, rows, evidence.eps, max(evidence.steps, _ASCENT), frozen=evidence.declared)
+    return float(path.unfinished(_WINDOW).mean())
 
 
 class Restarts(Check):
@@ -88,7 +98,7 @@ class Restarts(Check):
 
     def measure(self, evidence: Evidence) -> Reading:
         """The share of samples that only a second start breaks."""
-        _needs_gradient(evidence)
+        _must_run(evidence)
         rows, n = evidence.survivors, len(evidence.few[0])
         more = float(broken_beyond(evidence, rows, evidence.steps, "restart").sum() / n)
         found = f"a second start breaks {more:.1%} more"

@@ -24,6 +24,7 @@ class _Order(Check):
         gaps = []
         for eps in sorted({trial.eps for trial in trials}):
             stronger, weaker = self.pair([trial for trial in trials if trial.eps == eps])
+            weaker = [trial for trial in weaker if not trial.error]  # what did not run is no yardstick
             if stronger and weaker:
                 best, other = _least(stronger), _least(weaker)
                 gaps.append((best.accuracy - other.accuracy, best, other))
