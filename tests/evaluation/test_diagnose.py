@@ -144,3 +144,15 @@ def test_relu_layers_of_an_ordinary_network(ann, samples, small_plan):
     assert state.kind == "ReLU"
     assert state.rate == [pytest.approx(float((hidden > 0).double().mean()))]
     assert state.overlap == []
+
+
+def test_saturated_means_every_sample_at_every_step():
+    from art_snn.evaluation.layers import _Seen, _state
+
+    seen = _Seen()
+    for spikes in ([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]):
+        seen.add(torch.tensor(spikes) - 0.5, torch.tensor(spikes))
+    state = _state("n", "k", seen, nn.Identity())
+    assert (state.saturated, state.dead) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert state.rate == [0.5, pytest.approx(4 / 6)]
+    assert state.zero_gradient == [1.0, 1.0]

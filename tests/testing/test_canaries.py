@@ -5,7 +5,7 @@ import pytest
 from art_snn.testing import CANARIES
 from art_snn.testing.canaries import EPS
 
-QUICK = ("c1", "c2", "c6", "c9", "c11", "c14", "ann")
+QUICK = ("c1", "c2", "c5", "c6", "c9", "c10", "c11", "c14", "c16", "ann")
 LIMIT = 90.0
 
 
