@@ -33,6 +33,7 @@ _HOMES = {
     "SpikeRetiming": "art_snn.attacks",
     "Comparison": "art_snn.evaluation",
     "compare": "art_snn.evaluation",
+    "diagnose": "art_snn.evaluation",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from art_snn.coding import Direct, EventFrames, FirstSpike, Latency, MembraneMean, Poisson, SpikeCount
     from art_snn.conversion import QCFS, convert, replace_activations
     from art_snn.estimators import SNNClassifier
-    from art_snn.evaluation import Comparison, compare
+    from art_snn.evaluation import Comparison, compare, diagnose
     from art_snn.gradients import Surrogate
     from art_snn.networks import SpikingNetwork, ann_twin
 

@@ -1,7 +1,8 @@
-"""The command line: ``art-snn compare`` and ``art-snn list``."""
+"""The command line: ``art-snn compare``, ``art-snn doctor`` and ``art-snn list``."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ DEFAULT_EPS = {
     "digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255),
     "events": (0.01, 0.02, 0.05),
 }  # fmt: skip
+
+
+class Failure(click.ClickException):
+    """An error of the doctor: its exit code differs from that of a diagnosis."""
+
+    exit_code = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,6 +113,37 @@ def _show(console: Console, result: Comparison) -> None:
     for model in result.models:
         for flag in result.raised(model):
             console.print(f"{flag.id} {model}: {flag.text} (see {flag.page})", markup=False, highlight=False)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--dataset", default="digits", show_default=True, help="Where the test samples come from; see list.")
+@click.option("--samples", default=100, show_default=True, help="Test samples to choose from, balanced over classes.")
+@click.option("--eps", default=None, help="L-infinity budget; a fraction such as 8/255 is welcome.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the selection, the attacks and every draw.")
+@click.option("--json", "out", type=click.Path(path_type=Path), default=None, help="Write the whole diagnosis here.")
+def doctor(model: str, dataset: str, samples: int, eps: str | None, seed: int, out: Path | None) -> None:
+    """Say whether robustness can be read from attacks on MODEL, and if not, why.
+
+    MODEL is a .safetensors file written by art_snn.networks.save, or module:function, where the function returns an ART
+    PyTorch classifier, spiking or not. The exit code is 1 if a flag invalidates the model's numbers, 2 after an error.
+    """
+    from art_snn.evaluation.doctor import examine, show
+    from art_snn.files import write_whole
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
+    try:
+        report = examine(model, dataset, samples, budgets[len(budgets) // 2], seed)
+        if out is not None:
+            write_whole(out, json.dumps(report.record(), indent=1, sort_keys=True) + "\n")
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise Failure(str(error)) from error
+    show(report, console)
+    if not report.valid:
+        raise SystemExit(1)
 
 
 @main.command("list")

@@ -3,8 +3,10 @@
 from art_snn.evaluation.adaptive import Judgement, Outcomes, craft, endure, judge
 from art_snn.evaluation.attacks import ATTACKS
 from art_snn.evaluation.comparison import Comparison
+from art_snn.evaluation.diagnosis import diagnose
 from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.protocol import compare
+from art_snn.evaluation.reliability import ReliabilityReport
 
 __all__ = [
     "ATTACKS",
@@ -12,8 +14,10 @@ __all__ = [
     "Flag",
     "Judgement",
     "Outcomes",
+    "ReliabilityReport",
     "compare",
     "craft",
+    "diagnose",
     "endure",
     "judge",
 ]

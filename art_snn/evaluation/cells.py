@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,16 @@ from safetensors.numpy import load_file, save
 
 from art_snn import __version__
 from art_snn.errors import explain
-from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named, averaged
+from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named
 from art_snn.evaluation.cost import counted
-from art_snn.evaluation.flags import (
-    BUDGET_DUST,
-    Flag,
-    budget_flag,
-    clean_flag,
-    encoder_flag,
-    gradient_flag,
-    order_flags,
-    unbounded_flag,
-)
+from art_snn.evaluation.deployed import deployed_logits, rewind
+from art_snn.evaluation.flags import DEFAULT, Evidence, Trial, judge_all
 from art_snn.evaluation.seeding import derived_seed, fingerprint
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
 from art_snn.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
-EVALUATION_DRAWS = 20
-"""Fresh draws averaged when a stochastic network is judged."""
 EXAMPLES = 8
 """Adversarial images kept of each cell, for the report."""
 
@@ -66,14 +56,11 @@ class Subject:
 
     def predict(self, x: Array, seed: int) -> Array:
         """Logits of the deployed rule: mean of fresh draws where the model is stochastic, from a seed of their own."""
-        self.rewind(seed)
-        with averaged(self.classifier.model, EVALUATION_DRAWS):
-            return np.asarray(self.classifier.predict(x, batch_size=256))
+        return deployed_logits(self.classifier, x, seed)
 
     def rewind(self, seed: int) -> None:
         """Start the model's own random streams from ``seed``."""
-        if hasattr(self.classifier.model, "reseed"):
-            self.classifier.model.reseed(seed)
+        rewind(self.classifier, seed)
 
 
 class Measurement:
@@ -158,30 +145,23 @@ class Measurement:
 
     def flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Record:
         """Every reliability flag of one model, from its cells and a few probes of its own."""
-        key = self.key(subject, "flags", sorted(record["key"] for record in attacks))
+        key = self.key(subject, "flags", sorted(record["key"] for record in attacks), DEFAULT.record())
         found = self.store.get(key)
         if found is not None:
             return found
-        flags = [flag.record() for flag in self._flags(subject, clean, unbounded, attacks)]
+        flags = [flag.record() for flag in judge_all(self._evidence(subject, clean, unbounded, attacks))]
         return self.store.add({"key": key, "kind": "flags", "model": subject.name, "flags": flags})
 
-    def _flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> list[Flag]:
-        majority = float(np.bincount(self.y).max() / len(self.y))
+    def _evidence(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Evidence:
+        """What the checks look at: the outcomes of every cell, and a few samples for probes of their own."""
         budgets = [record for record in attacks if record["eps"] > 0]
         largest = max((record["eps"] for record in budgets), default=unbounded["eps"])
-        probe = derived_seed(self.seed, "probe", subject.identity)
-        subject.rewind(probe)
-        shares = [record["budget_used"] / record["eps"] for record in budgets] or [1.0]
-        accuracy = {(record["attack"], record["eps"]): record["accuracy"]["value"] for record in budgets}
-        knowledge = {record["attack"]: attack_named(record["attack"]).knowledge for record in budgets}
-        return [
-            gradient_flag(subject.classifier, self.x, self.y, largest, probe),
-            budget_flag(max(shares) if max(shares) > 1 + BUDGET_DUST else min(shares), 1.0),
-            unbounded_flag(unbounded["accuracy"]["low"], majority),
-            encoder_flag(subject.classifier),
-            clean_flag(clean["accuracy"]["low"], majority),
-            *order_flags(accuracy, knowledge, len(self.x)),
-        ]
+        seed = derived_seed(self.seed, "probe", subject.identity)
+        trials = [*map(_trial, budgets), replace(_trial(unbounded), name="unbounded")]
+        correct = np.array(clean["correct"], dtype=bool)
+        return Evidence(
+            subject.classifier, self.x, self.y, largest, seed, DEFAULT, trials=trials, clean=correct, all_labels=self.y
+        )
 
     def _keep_examples(self, key: str, images: Array) -> None:
         self._examples[key] = images
@@ -202,3 +182,10 @@ class Measurement:
 def outcome(correct: Array) -> Record:
     """Per-sample outcomes (1 is correct) and their share."""
     return {"correct": [int(value) for value in correct], "accuracy": proportion(correct).record()}
+
+
+def _trial(record: Record) -> Trial:
+    """The outcome of a cell, as the checks want it."""
+    knowledge = "white-box" if record["attack"] == UNBOUNDED.name else attack_named(record["attack"]).knowledge
+    correct = np.array(record["correct"], dtype=bool)
+    return Trial(record["attack"], knowledge, record["eps"], correct, record["budget_used"] / record["eps"])

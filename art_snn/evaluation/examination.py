@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from art_snn.evaluation.attacks import Attack
-from art_snn.evaluation.cells import EVALUATION_DRAWS, Measurement, Subject, outcome
+from art_snn.evaluation.cells import Measurement, Subject, outcome
 from art_snn.evaluation.cost import ENERGY_MODELS, decision_steps, logits_at_each_step, work
 from art_snn.evaluation.cost.timing import correct_at_each_step
+from art_snn.evaluation.deployed import EVALUATION_DRAWS
 from art_snn.evaluation.seeding import derived_seed
 from art_snn.evaluation.store import Record
 from art_snn.networks import SpikingNetwork

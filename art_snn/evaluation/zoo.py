@@ -30,7 +30,7 @@ from art_snn.defenses.catalogue import DEFENSES, train_defense
 from art_snn.errors import explain, suggest
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
-from art_snn.evaluation.cells import EVALUATION_DRAWS
+from art_snn.evaluation.deployed import EVALUATION_DRAWS
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore

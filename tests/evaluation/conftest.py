@@ -8,8 +8,19 @@ from torch import nn
 from art_snn import data
 from art_snn.coding import Direct, Latency, Poisson
 from art_snn.estimators import SNNClassifier
+from art_snn.evaluation.flags import Plan
 from art_snn.evaluation.seeding import seeded_globals
 from art_snn.networks import ann_twin, mlp
+
+SMALL = Plan(probes=32, samples=8, steps=12, random_steps=2, queries=20, nes_samples=60, nes_points=2, grid=3, points=3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_plan():
+    """What a comparison asks is tested here; how hard it looks is tested with the canaries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("art_snn.evaluation.cells.DEFAULT", SMALL)
+        yield SMALL
 
 
 def train(net, digits, epochs=8):
