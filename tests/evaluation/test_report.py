@@ -66,7 +66,7 @@ def numbers(value):
         return [n for v in value.values() for n in numbers(v)]
     if isinstance(value, list):
         return [float(len(value)), *(n for v in value for n in numbers(v))]
-    return [float(n) for n in re.findall(r"\d+(?:\.\d+)?", value)] if isinstance(value, str) else []
+    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", value)] if isinstance(value, str) else []
 
 
 def test_every_number_stands_in_the_results(saved):

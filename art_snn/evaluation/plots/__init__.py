@@ -20,22 +20,6 @@ PLOTS: dict[str, Callable[..., Any]] = {
 }
 
 __all__ = [
-    "COLORS",
-    "MARKERS",
-    "PLOTS",
-    "attack_bars",
-    "attack_ladder",
-    "decisions",
-    "example_images",
-    "new_figure",
-    "over_time",
-    "pareto",
-    "plain_text",
-    "png",
-    "raster",
-    "security_curves",
-    "spiking",
-    "svg",
-    "timed",
-    "transfer_map",
-]
+    "COLORS", "MARKERS", "PLOTS", "attack_bars", "attack_ladder", "decisions", "example_images", "new_figure",
+    "over_time", "pareto", "plain_text", "png", "raster", "security_curves", "spiking", "svg", "timed", "transfer_map",
+]  # fmt: skip
