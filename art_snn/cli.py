@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.box import SIMPLE
@@ -13,6 +14,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from art_snn import __version__
+
+if TYPE_CHECKING:
+    from art_snn.evaluation import Comparison
 
 DEFAULT_EPS = {
     "digits": (0.05, 0.1, 0.2), "mnist": (0.05, 0.1, 0.2), "cifar10": (1 / 255, 2 / 255, 4 / 255),
@@ -34,10 +38,13 @@ def main() -> None:
 
 @main.command()
 @click.option("--dataset", default="digits", show_default=True, help="digits or events (bundled), mnist or cifar10.")
-@click.option("--models", default=None, help="Comma-separated; by default all that fit the data set, see art-snn list.")
+@click.option("--models", default=None, help="Comma-separated; a twin and three codes by default, see art-snn list.")
 @click.option("--eps", default=None, help="L-infinity budgets, comma-separated; fractions such as 8/255 are welcome.")
 @click.option("--samples", default=200, show_default=True, help="Test samples, balanced over the classes.")
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, training, selection and attacks.")
+@click.option("--seeds", default=1, show_default=True, help="Networks per model, of as many training seeds.")
+@click.option("--attacks", default=None, help="Comma-separated; the default set if left out, see art-snn list.")
+@click.option("--preset", type=click.Choice(["fast", "standard", "thorough"]), help="Add SNNAutoAttack; takes long.")
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=None, help="Training epochs; the data set's own by default."
 )
@@ -51,6 +58,9 @@ def compare(
     eps: str | None,
     samples: int,
     seed: int,
+    seeds: int,
+    attacks: str | None,
+    preset: str | None,
     epochs: int | None,
     out: Path,
     device: str,
@@ -59,21 +69,31 @@ def compare(
 
     A run that is interrupted goes on where it stopped when the same command is given again.
     """
+    from art_snn.evaluation import ATTACKS
     from art_snn.evaluation.run import run_comparison
-    from art_snn.evaluation.zoo import models_for
+    from art_snn.evaluation.zoo import default_models
 
     console = Console()
     if not console.is_terminal:
         console.width = 160
     budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
-    names = models_for(dataset) if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    names = default_models(dataset) if models is None else _names(models)
+    chosen = None if attacks is None else _names(attacks)
+    if preset is not None:
+        chosen = [*(ATTACKS if chosen is None else chosen), f"auto-{preset}"]
     command = f"art-snn {shlex.join(sys.argv[1:])}"
     try:
         result, report = run_comparison(
-            dataset, names, budgets, samples=samples, seed=seed, epochs=epochs, out=out, device=device, command=command
+            dataset, names, budgets, samples=samples, seed=seed, seeds=seeds, attacks=chosen, epochs=epochs, out=out,
+            device=device, command=command,
         )  # fmt: skip
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    _show(console, result)
+    console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, result: Comparison) -> None:
     table = result.table()
     shown = RichTable(title="Accuracy in percent", box=SIMPLE)
     for column in table.header:
@@ -84,12 +104,15 @@ def compare(
     console.print(f"Threat model: {result.records[0]['threat_model']}.", markup=False, highlight=False)
     if "note" in result.records[0]:
         console.print(f"Models: {result.records[0]['note']}.", markup=False, highlight=False)
+    for model in result.models:
+        spent = result.cost(model)
+        line = f"{model}: {spent['forwards']} samples forward, {spent['backwards']} differentiated"
+        console.print(line, markup=False, highlight=False)
     for line in result.verdict():
         console.print(line, markup=False, highlight=False)
     for model in result.models:
         for flag in result.raised(model):
             console.print(f"{flag.id} {model}: {flag.text} (see {flag.page})", markup=False, highlight=False)
-    console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
 
 
 @main.command()
@@ -128,19 +151,24 @@ def list_names() -> None:
     """What compare knows by name: data sets, models, attacks."""
     from art_snn.data import DATASETS
     from art_snn.evaluation import ATTACKS
+    from art_snn.evaluation.attacks import SUITES
     from art_snn.evaluation.zoo import MODELS
 
     console = Console()
     groups = {
         "data sets": {name: (make.__doc__ or "").splitlines()[0] for name, make in DATASETS.items()},
-        "models": {name: text for name, (text, _) in MODELS.items()},
-        "attacks": {name: f"{attack.title} ({attack.knowledge})" for name, attack in ATTACKS.items()},
+        "models": {name: kind.text for name, kind in MODELS.items()},
+        "attacks": {name: f"{attack.title} ({attack.knowledge})" for name, attack in {**ATTACKS, **SUITES}.items()},
     }
     for title, names in groups.items():
         table = RichTable("name", "what it is", title=title, title_justify="left")
         for name, text in names.items():
             table.add_row(name, text)
         console.print(table)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse_budgets(text: str) -> list[float]:

@@ -80,7 +80,8 @@ def picture(x: np.ndarray, y: np.ndarray) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.6), constrained_layout=True)
     for axis, (image, title) in zip(axes.flat, panels, strict=True):
         signed = image.min() < 0
-        axis.imshow(image, cmap="coolwarm" if signed else "gray_r", vmin=-1 if signed else 0, vmax=1, aspect="auto")
+        limits = {"vmin": -1 if signed else 0, "vmax": 1}
+        axis.imshow(image, cmap="coolwarm" if signed else "gray_r", aspect="auto", interpolation="none", **limits)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
     for axis in axes[1]:

@@ -44,7 +44,7 @@ COLORS = dict(zip(METHODS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999
 
 
 def network() -> nn.Sequential:
-    """Strides instead of pooling: layers see spikes, so they add."""
+    """Strides instead of pooling: every layer sees spikes."""
     return nn.Sequential(
         nn.Conv2d(1, 12, 5, stride=2, padding=2), nn.BatchNorm2d(12), nn.ReLU(),
         nn.Conv2d(12, 24, 5, stride=2, padding=2), nn.BatchNorm2d(24), nn.ReLU(),

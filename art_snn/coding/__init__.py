@@ -29,6 +29,7 @@ from art_snn.coding.losses import (
     s4nn_error,
     tet,
 )
+from art_snn.coding.mean_over_time import MeanOverTime
 from art_snn.coding.membrane import (
     MeanCurrent,
     MembraneLast,
@@ -43,6 +44,7 @@ from art_snn.coding.phase import WeightedPhase, phase
 from art_snn.coding.plots import count_histogram, latency_histogram, raster
 from art_snn.coding.poisson import Poisson, SignedPoisson, poisson, signed_poisson
 from art_snn.coding.population import Population, population
+from art_snn.coding.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
 from art_snn.coding.rank_order import RankOrder, rank_order
 from art_snn.coding.spike_camera import TFI, TFP, SpikeCamera, spike_camera, tfi, tfp
 from art_snn.coding.time_weighted import TimeWeighted, time_weighted
@@ -67,6 +69,7 @@ __all__ = [
     "EventFrames",
     "Filtered",
     "FirstSpike",
+    "FrameDrop",
     "Frequency",
     "Fusion",
     "KernelLoss",
@@ -74,6 +77,7 @@ __all__ = [
     "Latency",
     "LatencyLoss",
     "MeanCurrent",
+    "MeanOverTime",
     "MembraneLast",
     "MembraneMax",
     "MembraneMean",
@@ -86,7 +90,10 @@ __all__ = [
     "SignedPoisson",
     "SpikeCamera",
     "SpikeCount",
+    "SpikeDropout",
+    "SpikeJitter",
     "SpikeTransform",
+    "TimeWarp",
     "TimeWeighted",
     "Timing",
     "Transformed",

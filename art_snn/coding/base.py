@@ -93,6 +93,7 @@ class Encoder(_Code):
     is_binary: bool = True
     domain: Domain = (0.0, 1.0)
     integer_input: bool = False
+    binary_input: bool = False
     backwards: ClassVar[tuple[str, ...]] = ("identity",)
 
     def __init__(self, T: int, *, backward: str | None = None, seed: int | None = None) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from art_snn.coding.base import HIDING, Encoder
 from art_snn.coding.draws import SeededDraws, mixed
+from art_snn.coding.frames import EventFrames
 from art_snn.coding.straight_through import carry_path, is_traced
 from art_snn.errors import explain, summary
 
@@ -28,12 +29,16 @@ Function = Callable[[Tensor], Tensor]
 class SpikeTransform(nn.Module):
     """Base class. Subclasses implement :meth:`transform`.
 
+    ``needs_binary`` says that it takes binary trains only, ``keeps_binary`` that binary trains stay binary.
+
     :param backward: one of :attr:`backwards`; ``None`` takes the first.
     :param seed: seed of the transform's own random stream (``None`` is 0).
     :raises ValueError: for another ``backward``.
     """
 
     is_stochastic: bool = False
+    needs_binary: bool = False
+    keeps_binary: bool = False
     backwards: ClassVar[tuple[str, ...]] = ("identity", "through", "none")
 
     def __init__(self, *, backward: str | None = None, seed: int | None = None) -> None:
@@ -142,7 +147,9 @@ class Transformed(Encoder):
         self.encoder = encoder
         self.transform = transform
         self.domain, self.integer_input = encoder.domain, encoder.integer_input
-        self.is_binary = False
+        self.is_binary = encoder.is_binary and transform.keeps_binary
+        given = isinstance(encoder, EventFrames)
+        self.binary_input = encoder.binary_input or (given and transform.needs_binary)
 
     @property
     def is_stochastic(self) -> bool:  # type: ignore[override]
@@ -153,6 +160,10 @@ class Transformed(Encoder):
     def obfuscates(self) -> bool:
         """Whether code or transform hides its gradient."""
         return self.encoder.obfuscates or self.transform.obfuscates
+
+    def after(self) -> Transformed:
+        """The same transform, shared, on trains ``[N, T, *]`` that are given."""
+        return Transformed(EventFrames(self.T), self.transform)
 
     def encode(self, x: Tensor) -> Tensor:
         """The code, then the transform."""

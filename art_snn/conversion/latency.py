@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from art_snn.conversion.neurons import SpikingActivation
 from art_snn.errors import explain
+from art_snn.networks.operations import counting
 from art_snn.networks.spiking_network import SpikingNetwork
 
 
@@ -56,7 +54,7 @@ def latency(net: SpikingNetwork) -> StepCount:
 class Operations:
     """Work per sample, biases left out.
 
-    :param accumulates: products with spikes (inputs that are 0 or one weight apiece): additions.
+    :param accumulates: products with spikes: additions.
     :param multiplies: products of weights with other non-zero inputs.
     :param dense: products of the layers when nothing is skipped, all steps.
     :param rates: mean firing rate of each neuron layer, per step.
@@ -78,14 +76,12 @@ class Operations:
         return self.accumulates + self.multiplies
 
 
-_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-
 def operations(net: nn.Module, x: Tensor) -> Operations:
     """Count the operations of one forward pass, per sample; all steps of a spiking network count.
 
-    Weights and inputs that are zero are skipped. A layer whose inputs take one non-zero size per channel at each step
-    counts additions (the threshold goes into its weights); averaged spikes and directly coded inputs count products.
+    The rules are those of :mod:`art_snn.networks.operations`: weights and inputs that are zero are skipped, spikes
+    count additions, averaged or not (threshold and average go into the next weights), and directly coded inputs
+    products.
 
     :param net: a spiking network, or an ordinary one.
     :param x: a batch of inputs.
@@ -94,70 +90,7 @@ def operations(net: nn.Module, x: Tensor) -> Operations:
     >>> operations(nn.Sequential(layer), torch.tensor([[1.0, 0.0, 2.0]])).synaptic
     4.0
     """
-    counted = Operations()
-    with _watching(net, counted, len(x)), torch.no_grad():
+    with counting(net) as counter, torch.no_grad():
         net(x)
-    return counted
-
-
-@contextmanager
-def _watching(net: nn.Module, counted: Operations, N: int) -> Iterator[None]:
-    def weighted(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
-        x = args[0]
-        effective = float(_products(layer, (x != 0).to(x.dtype), skipping=True)) / N
-        counted.dense += float(_products(layer, torch.ones_like(x), skipping=False)) / N
-        if _is_spikes(x):
-            counted.accumulates += effective
-        else:
-            counted.multiplies += effective
-
-    def fired(name: str) -> Any:
-        def hook(node: nn.Module, args: tuple[Any, ...], spikes: Tensor) -> None:  # noqa: ARG001
-            counted.rates[name] = float(spikes.mean())
-
-        return hook
-
-    hooks = [m.register_forward_hook(weighted) for m in net.modules() if isinstance(m, _WEIGHTED)]
-    activations = [(n, m) for n, m in net.named_modules() if isinstance(m, SpikingActivation)]
-    hooks += [m.node.register_forward_hook(fired(n)) for n, m in activations]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _products(layer: nn.Module, x: Tensor, *, skipping: bool) -> Tensor:
-    """Number of products of a layer: the layer itself, with binary weights and inputs, and no bias.
-
-    Dense counts leave padding out as well, because padded inputs are zero.
-    """
-    weight: Tensor = layer.weight  # type: ignore[assignment]
-    ones = (weight != 0).to(weight.dtype) if skipping else torch.ones_like(weight)
-    parameters = {"weight": ones}
-    if layer.bias is not None:
-        parameters["bias"] = torch.zeros_like(layer.bias)  # type: ignore[arg-type]
-    forward: Any = type(layer).forward
-    twin = _Binary(layer, parameters)
-    total: Tensor = forward(twin, x).double().sum()
-    return total
-
-
-class _Binary:
-    """A layer with other parameters, without touching it."""
-
-    def __init__(self, layer: nn.Module, parameters: dict[str, Tensor]) -> None:
-        self._layer, self._parameters = layer, parameters
-
-    def __getattr__(self, name: str) -> Any:
-        own = self.__dict__["_parameters"]
-        if name in own:
-            return own[name]
-        return getattr(self.__dict__["_layer"], name)
-
-
-def _is_spikes(x: Tensor) -> bool:
-    """Whether every channel holds zeros and one other value."""
-    channels = x.transpose(0, 1).flatten(1) if x.dim() > 1 else x[None]
-    top = channels.amax(1, keepdim=True)
-    return bool(((channels == 0) | (channels == top)).all())
+    rates = {name.removesuffix(".node"): float(rate.mean()) for name, rate in counter.rates.items()}
+    return Operations(float(counter.synops.mean()), float(counter.macs.mean()), counter.dense, rates)

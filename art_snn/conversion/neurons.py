@@ -241,6 +241,11 @@ class SpikingActivation(nn.Module):
         self.threshold = nn.Parameter(threshold.detach().clone())
         self.T = T
 
+    @property
+    def spike_size(self) -> Tensor:
+        """What one spike hands on: a number, or one per channel."""
+        return self.threshold
+
     def forward(self, z: Tensor) -> Tensor:
         """Weighted spikes ``[T N, *]`` of currents ``[T N, *]``."""
         check_threshold(self.threshold, "SpikingActivation")

@@ -27,12 +27,15 @@ from art_snn.errors import explain
 
 LOWEST_THRESHOLD = 0.03
 
-Loss = Callable[[nn.Module, Tensor, Tensor, Tensor, float], Tensor]
+Logits = Callable[[Tensor], Tensor]
+"""A network, or anything else that maps a batch to logits ``[N, K]``."""
+
+Loss = Callable[[Logits, Tensor, Tensor, Tensor, float], Tensor]
 """``loss(net, x, x_adv, y, beta)``."""
 
 
 def rfgsm(
-    net: nn.Module, x: Tensor, eps: float, alpha: float, clip: tuple[float, float], generator: torch.Generator
+    net: Logits, x: Tensor, eps: float, alpha: float, clip: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
     """One projected step on the divergence from ``net(x)``, from a random sign start of size ``alpha``.
 
@@ -63,14 +66,14 @@ def divergence(z: Tensor, perturbed: Tensor) -> Tensor:
     return F.kl_div(perturbed.log_softmax(1), z.log_softmax(1), reduction="batchmean", log_target=True)
 
 
-def trades_loss(net: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 2.0) -> Tensor:
+def trades_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 2.0) -> Tensor:
     """Cross-entropy on ``x`` and ``beta`` times the divergence at ``x_adv``; ``beta=0`` is cross-entropy alone."""
     z = net(x)
     loss = F.cross_entropy(z, y)
     return loss + beta * divergence(z, net(x_adv)) if beta else loss
 
 
-def mart_loss(net: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 4.0) -> Tensor:
+def mart_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 4.0) -> Tensor:
     """Boosted cross-entropy on ``x_adv``, and ``beta`` times the divergence of samples as far as they are misread."""
     calm, moved = net(x).log_softmax(1), net(x_adv).log_softmax(1)
     own = F.one_hot(y, moved.shape[1]).bool()
@@ -80,6 +83,13 @@ def mart_loss(net: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, beta: float =
         return loss
     apart = F.kl_div(moved, calm, reduction="none", log_target=True).sum(1)
     return loss + beta * (apart * (1 - calm.exp()[own])).mean()
+
+
+def clamp_thresholds(net: nn.Module) -> None:
+    """Bring learned thresholds of a converted network back to :data:`LOWEST_THRESHOLD` or above."""
+    for module in net.modules():
+        if isinstance(module, SpikingActivation):
+            module.threshold.data.clamp_(min=LOWEST_THRESHOLD)
 
 
 def fine_tune(
@@ -121,9 +131,7 @@ def fine_tune(
         value = loss(net, x, x_adv, y, beta)
         value.backward()
         optimizer.step()
-        for module in net.modules():
-            if isinstance(module, SpikingActivation):
-                module.threshold.data.clamp_(min=LOWEST_THRESHOLD)
+        clamp_thresholds(net)
         losses.append(float(value.detach()))
     net.train(training)
     if not losses:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from art_snn.errors import explain
 from art_snn.networks.body import body_step_mode
+from art_snn.networks.recording import by_time
 from art_snn.networks.spiking_network import SpikingNetwork
 
 TIME_REDUCTIONS = ("mean", "last", "none")
@@ -72,27 +73,7 @@ def record(net: SpikingNetwork, name: str, x: Tensor, time: str = "mean") -> Ten
     if name == "decoder":
         return torch.stack(outputs).mean(0)
     stepped = name.startswith("body") and body_step_mode(net.body) == "s"
-    steps = _by_time(outputs, net.draws(x), net.T, x.shape[0], name, stepped=stepped)
+    steps = by_time(outputs, net.draws(x), net.T, x.shape[0], name, stepped=stepped)
     if time == "none":
         return steps.transpose(0, 1)
     return steps[-1] if time == "last" else steps.mean(0)
-
-
-def _by_time(outputs: list[Tensor], draws: int, T: int, N: int, name: str, *, stepped: bool) -> Tensor:
-    """``[T, N, *]`` from the calls of one layer, averaged over draws.
-
-    The number of calls tells a stepped layer from one that saw all steps at once: the shapes alone cannot when N = T.
-    """
-    first, calls = outputs[0], len(outputs) / draws
-    if first.shape[0] == N and calls == T and (stepped or T > 1):
-        stacked = torch.stack(outputs)
-        return stacked.view(draws, T, *stacked.shape[1:]).mean(0)
-    if calls == 1 and not stepped and first.shape[:2] == (T, N):
-        return torch.stack(outputs).mean(0)
-    if calls == 1 and not stepped and first.shape[0] == T * N:
-        stacked = torch.stack(outputs).mean(0)
-        return stacked.view(T, N, *stacked.shape[1:])
-    came = f"{len(outputs)} outputs of shape {list(first.shape)} from layer {name!r}"
-    raise ValueError(
-        explain(came, f"outputs that hold {T} steps of {N} samples", "choose a layer outside that container")
-    )

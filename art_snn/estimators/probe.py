@@ -26,7 +26,10 @@ def probe_gradient(net: SpikingNetwork, input_shape: tuple[int, ...], clip_value
     probe = copy.deepcopy(net).eval()
     low, high = (0.0, 1.0) if clip_values is None else (float(np.min(clip_values[0])), float(np.max(clip_values[1])))
     generator = torch.Generator().manual_seed(0)
-    x = (low + (high - low) * torch.rand((_SAMPLES, *input_shape), generator=generator)).to(device).requires_grad_(True)
+    x = (low + (high - low) * torch.rand((_SAMPLES, *input_shape), generator=generator)).to(device)
+    if net.encoder.binary_input:
+        x = (x > (low + high) / 2).to(x.dtype)
+    x.requires_grad_(True)
     with torch.enable_grad():
         z = probe(x)
         weights = torch.arange(1.0, z.shape[1] + 1, device=z.device, dtype=z.dtype)

@@ -36,6 +36,18 @@ _PARTLY = 0.5
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """What one model got right: without attack, and in the worst case of each evaluation, booleans ``[N]``."""
+
+    clean: Array
+    customary: Array
+    adaptive: Array
+
+
+KINDS = tuple(Outcomes.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Outcomes of a defended model and its twin, booleans ``[S, N]`` over training seeds and samples.
 
@@ -109,21 +121,44 @@ def judge(
     listed = [pairs] if isinstance(pairs, tuple) else list(pairs)
     if not listed:
         raise ValueError(explain("no models", "(defended, undefended)", "judge((defended, undefended), x, y, eps)"))
-    usual = customary or (lambda clf: _pgd(clf, eps))
-    strong = list(adaptive) if adaptive is not None else [lambda clf: _suite(clf, eps, seed)]
-    borrowed = transfer or strong[0]
-    columns: list[list[Array]] = [[] for _ in range(6)]
+    plan = {"customary": customary, "adaptive": adaptive}
+    found = []
     for number, (defended, twin) in enumerate(listed):
-        own, other = (Subject(name, clf) for name, clf in (("defended", defended), ("twin", twin)))
         here = derived_seed(seed, "judge", number)
-        crafted = _crafted(twin, borrowed, x, y, here)
-        found = [
-            _right(own, x, y, here), _withstands(own, [usual], x, y, here), _adaptive(own, strong, x, y, here, crafted),
-            _right(other, x, y, here), _withstands(other, [usual], x, y, here), _adaptive(other, strong, x, y, here),
-        ]  # fmt: skip
-        for column, outcome in zip(columns, found, strict=True):
-            column.append(outcome)
-    return Judgement(*(np.stack(column) for column in columns))
+        other = endure(twin, x, y, eps, seed=here, **plan)  # type: ignore[arg-type]
+        crafted = craft(twin, x, y, transfer or _strong(eps, adaptive, here)[0], here)
+        found.append((endure(defended, x, y, eps, seed=here, crafted=crafted, **plan), other))  # type: ignore[arg-type]
+    columns = [np.stack([getattr(pair[side], kind) for pair in found]) for side in (0, 1) for kind in KINDS]
+    return Judgement(*columns)
+
+
+def endure(
+    classifier: PyTorchClassifier, x: Array, y: Array, eps: float, *, customary: AttackBuilder | None = None,
+    adaptive: Sequence[AttackBuilder] | None = None, crafted: Array | None = None, seed: int = 0,
+) -> Outcomes:  # fmt: skip
+    """What one model withstands: :func:`judge` for a single classifier.
+
+    :param crafted: examples of another model, ``[N, *]``, that are tried as well.
+
+    The remaining parameters are those of :func:`judge`.
+    """
+    subject = Subject("model", classifier)
+    usual = customary or (lambda clf: _pgd(clf, eps))
+    return Outcomes(
+        _right(subject, x, y, seed),
+        _withstands(subject, [usual], x, y, seed),
+        _adaptive(subject, _strong(eps, adaptive, seed), x, y, seed, crafted),
+    )
+
+
+def craft(classifier: PyTorchClassifier, x: Array, y: Array, build: AttackBuilder, seed: int = 0) -> Array:
+    """Adversarial examples of a classifier by one attack, everything random from ``seed``."""
+    with seeded_globals(seed):
+        return np.asarray(build(classifier).generate(x, y))
+
+
+def _strong(eps: float, adaptive: Sequence[AttackBuilder] | None, seed: int) -> list[AttackBuilder]:
+    return list(adaptive) if adaptive is not None else [lambda clf: _suite(clf, eps, seed)]
 
 
 def _pgd(classifier: PyTorchClassifier, eps: float) -> Any:
@@ -138,11 +173,6 @@ def _right(subject: Subject, x: Array, y: Array, seed: int) -> Array:
     return subject.predict(x, derived_seed(seed, "judge")).argmax(1) == y
 
 
-def _crafted(classifier: PyTorchClassifier, build: AttackBuilder, x: Array, y: Array, seed: int) -> Array:
-    with seeded_globals(seed):
-        return np.asarray(build(classifier).generate(x, y))
-
-
 def _withstands(subject: Subject, attacks: Sequence[AttackBuilder], x: Array, y: Array, seed: int) -> Array:
     """Samples that are right without attack and under each of these, by the defense's own gradients."""
     standing = _right(subject, x, y, seed)
@@ -150,7 +180,7 @@ def _withstands(subject: Subject, attacks: Sequence[AttackBuilder], x: Array, y:
         rows = np.flatnonzero(standing)
         if len(rows):
             subject.rewind(seed)
-            x_adv = _crafted(subject.classifier, build, x[rows], y[rows], seed)
+            x_adv = craft(subject.classifier, x[rows], y[rows], build, seed)
             standing[rows] &= _right(subject, x_adv, y[rows], derived_seed(seed, "fresh"))
     return standing
 

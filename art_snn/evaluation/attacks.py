@@ -18,7 +18,8 @@ import numpy as np
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.estimators.classification import PyTorchClassifier
 
-from art_snn.attacks.evasion import LatencyPGD, NativeAttack, SNNAutoPGD, SNNSquare
+from art_snn.attacks.evasion import LatencyPGD, NativeAttack, SNNAutoAttack, SNNAutoPGD, SNNSquare
+from art_snn.attacks.evasion.ladder import PRESETS
 from art_snn.attacks.evasion.latency_pgd import knows_timing
 from art_snn.errors import suggest
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
@@ -166,6 +167,37 @@ ATTACKS: dict[str, Attack] = {
     )
 }
 
+
+class Suite:
+    """:class:`~art_snn.attacks.evasion.SNNAutoAttack`; samples it does not break come back at a corner of the ball.
+
+    (Samples that stand where they stood would look like an attack that does not use its budget.)
+    """
+
+    def __init__(self, classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> None:
+        self.attack = SNNAutoAttack(classifier, norm=np.inf, eps=eps, seed=seed, verbose=False, **parameters)
+        self.corners = SignNoise(eps, classifier.clip_values)
+
+    def generate(self, x: Array, y: Array) -> Array:
+        """Adversarial examples, and corners."""
+        x_adv = np.asarray(self.attack.generate(x, y))
+        standing = (x_adv == x).reshape(len(x), -1).all(1)
+        x_adv[standing] = self.corners.generate(x)[standing]
+        return x_adv
+
+
+def _suite(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
+    return Suite(classifier, eps, seed, parameters)
+
+
+SUITES: dict[str, Attack] = {
+    f"auto-{preset}": Attack(
+        f"auto-{preset}", f"SNNAutoAttack, {preset}", "white-box", _suite, {"preset": preset}, native=True
+    )
+    for preset in PRESETS
+}
+"""Presets of SNNAutoAttack, run on request: they cost more than all the others together."""
+
 UNBOUNDED = Attack(
     "unbounded", "PGD-40 with 2 starts, whole range", "white-box", _pgd,
     {"max_iter": 40, "step_share": 0.1, "num_random_init": 2, **_BATCH},
@@ -178,6 +210,7 @@ def attack_named(name: str) -> Attack:
 
     :raises ValueError: for an unknown name; the message suggests the nearest one.
     """
-    if name not in ATTACKS:
-        raise ValueError(suggest(name, ATTACKS, "attack"))
-    return ATTACKS[name]
+    known = {**ATTACKS, **SUITES}
+    if name not in known:
+        raise ValueError(suggest(name, known, "attack"))
+    return known[name]

@@ -28,10 +28,16 @@ EXAMPLES = 8
 
 @dataclass
 class Subject:
-    """One model under evaluation, and how its cells are addressed."""
+    """One network under evaluation, and how its cells are addressed.
+
+    :param name: the model's.
+    :param classifier: the network.
+    :param network: which of the model's networks, counted over training seeds.
+    """
 
     name: str
     classifier: PyTorchClassifier
+    network: int = 0
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,10 +70,11 @@ class Measurement:
     :param y: index labels.
     :param store: finished cells.
     :param seed: seed of the whole run; every cell derives its own.
+    :param transferred: names of attacks whose examples are kept whole, to be tried on other models.
     """
 
-    def __init__(self, x: Array, y: Array, store: ResultStore, seed: int) -> None:
-        self.x, self.y, self.store, self.seed = x, y, store, seed
+    def __init__(self, x: Array, y: Array, store: ResultStore, seed: int, transferred: tuple[str, ...] = ()) -> None:
+        self.x, self.y, self.store, self.seed, self.transferred = x, y, store, seed, transferred
         self._data = fingerprint(x, y)
         self._examples: dict[str, Array] = {}
 
@@ -86,31 +93,49 @@ class Measurement:
         correct = z.argmax(1) == self.y
         top = np.sort(z, axis=1)[:, -2:]
         return self.store.add({
-            "key": key, "kind": "clean", "model": subject.name, **_outcome(correct),
+            "key": key, "kind": "clean", "model": subject.name, "network": subject.network, **outcome(correct),
             "tie_rate": float((top[:, 0] == top[:, 1]).mean()), "forwards": cost.forwards, "seconds": cost.seconds,
         })  # fmt: skip
 
     def attack(self, subject: Subject, attack: Attack, eps: float) -> Record:
         """Predictions on adversarial examples, which are checked against their budget in float64 before they count."""
-        key = self.key(subject, "attack", attack.name, dict(attack.parameters), eps)
+        key = self.attack_key(subject, attack, eps)
         found = self.store.get(key)
         if found is not None:
             return found
         seed = derived_seed(self.seed, key)
-        subject.rewind(seed)
         with counted(subject.classifier.model) as cost:
-            x_adv = attack.generate(subject.classifier, self.x, self.y, eps, seed)
-        finite = bool(np.isfinite(x_adv).all())
-        used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
-        x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
-        inside = np.clip(x_adv, self.x - np.float32(eps), self.x + np.float32(eps)).astype(np.float32)
+            inside, used = self._generate(subject, attack, eps, seed)
         correct = subject.predict(inside, derived_seed(seed, "judge")).argmax(1) == self.y
-        self._keep_examples(key, inside[:EXAMPLES])
+        self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
         return self.store.add({
-            "key": key, "kind": "attack", "model": subject.name, "attack": attack.name, "eps": eps, **_outcome(correct),
+            "key": key, "kind": "attack", "model": subject.name, "network": subject.network, "attack": attack.name,
+            "eps": eps, **outcome(correct),
             "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "forwards": cost.forwards,
             "backwards": cost.backwards, "seconds": cost.seconds,
         })  # fmt: skip
+
+    def attack_key(self, subject: Subject, attack: Attack, eps: float) -> str:
+        """Content address of an attack's cell."""
+        return self.key(subject, "attack", attack.name, dict(attack.parameters), eps)
+
+    def _generate(self, subject: Subject, attack: Attack, eps: float, seed: int) -> tuple[Array, float]:
+        """Adversarial examples inside the budget, and how much of it the attack asked for."""
+        subject.rewind(seed)
+        x_adv = attack.generate(subject.classifier, self.x, self.y, eps, seed)
+        finite = bool(np.isfinite(x_adv).all())
+        used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
+        x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
+        return np.clip(x_adv, self.x - np.float32(eps), self.x + np.float32(eps)).astype(np.float32), used
+
+    def adversarial(self, subject: Subject, attack: Attack, eps: float) -> Array:
+        """All adversarial examples of a finished attack; made again, from the same seed, if they are gone."""
+        key = self.attack_key(subject, attack, eps)
+        kept = self.examples(key)
+        if kept is None or len(kept) < len(self.x):
+            kept, _ = self._generate(subject, attack, eps, derived_seed(self.seed, key))
+            self._keep_examples(key, kept)
+        return kept
 
     def unbounded(self, subject: Subject) -> Record:
         """An attack that may change every value at will: it has to break every sample."""
@@ -154,7 +179,7 @@ class Measurement:
         return folder / "examples" / f"{key}.safetensors"
 
 
-def _outcome(correct: Array) -> Record:
+def outcome(correct: Array) -> Record:
     """Per-sample outcomes (1 is correct) and their share."""
     return {"correct": [int(value) for value in correct], "accuracy": proportion(correct).record()}
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from art_snn.errors import explain
+from art_snn.errors import explain, suggest
 from art_snn.evaluation.flags import Flag
-from art_snn.evaluation.statistics import Proportion, proportion
+from art_snn.evaluation.statistics import Proportion, proportion, seed_spread
 from art_snn.evaluation.table import Table
+from art_snn.evaluation.verdict import PairedTest, paired_tests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _BROKEN = 0.05
 """Worst-case accuracy below which a model counts as broken."""
+_MATCHED = 0.01
+"""Clean accuracies that differ by more are not matched."""
+_CREDIBLE = ("auto-standard", "auto-thorough")
+"""Attacks that are a suite of several surrogates, losses and a query attack."""
+_ENERGIES = {"energy_nj": ("plain", "compute"), "cached_nj": ("cached", "compute"), "memory_nj": ("plain", "memory")}
 
 
 @dataclass
@@ -31,10 +37,12 @@ class Comparison:
     :param models: names, in the order given.
     :param attacks: names of the attacks that ran.
     :param eps: L-infinity budgets in input units, ascending.
-    :param clean: outcomes without attack, ``[N]`` per model.
-    :param outcomes: outcomes under attack, ``[N]`` per model, attack and budget.
-    :param flags: reliability flags per model.
+    :param clean: outcomes without attack per model, ``[N]``, or ``[S, N]`` for networks of S training seeds.
+    :param outcomes: outcomes under attack, of the same shape, per model, attack and budget.
+    :param flags: reliability flags per model; of several networks the raised ones count.
     :param records: the raw records behind it all.
+    :param transfer: outcomes of the second model on what was made against the first, per pair and budget.
+    :param seed: seed of the bootstrap.
     """
 
     models: list[str]
@@ -45,14 +53,54 @@ class Comparison:
     flags: dict[str, list[Flag]]
     records: list[dict[str, Any]] = field(repr=False, default_factory=list)
     images: dict[str, Any] = field(repr=False, default_factory=dict)
+    transfer: dict[tuple[str, str, float], Array] = field(repr=False, default_factory=dict)
+    seed: int = 0
+    _tests: list[PairedTest] | None = field(repr=False, default=None, init=False)
 
     def worst_case(self, model: str, eps: float) -> Array:
-        """Samples that stay correct under every attack of at most this budget, boolean ``[N]``."""
+        """Samples that stay correct under every attack of at most this budget, transferred ones included.
+
+        :return: booleans ``[N]``, or ``[S, N]``.
+        """
         robust = self.clean[model].copy()
         for (name, _, level), correct in self.outcomes.items():
             if name == model and level <= eps:
                 robust &= correct
+        for (_, name, level), correct in self.transfer.items():
+            if name == model and level <= eps:
+                robust &= correct
         return robust
+
+    def networks(self, model: str) -> int:
+        """Networks of different training seeds behind a model."""
+        return len(np.atleast_2d(self.clean[model]))
+
+    @property
+    def usable(self) -> list[str]:
+        """Models that no flag invalidates."""
+        return [model for model in self.models if self.valid(model)]
+
+    def transferred(self, model: str, eps: float) -> Proportion | None:
+        """Accuracy under what was made against all other models; ``None`` where nothing was transferred."""
+        rows = [row for (_, name, level), row in self.transfer.items() if name == model and level == eps]
+        return proportion(np.logical_and.reduce(rows)) if rows else None
+
+    def conditional(self, model: str, eps: float) -> Proportion | None:
+        """Worst case on the samples that every usable model classifies right, so that clean accuracy is matched.
+
+        :return: ``None`` if there is no such sample.
+        """
+        shared = np.logical_and.reduce([np.atleast_2d(self.clean[name]).all(0) for name in self.usable or self.models])
+        rows = np.atleast_2d(self.worst_case(model, eps))[:, shared]
+        return proportion(rows) if rows.size else None
+
+    def tests(self) -> list[PairedTest]:
+        """Every pair of usable models at every budget above 0, see :mod:`art_snn.evaluation.verdict`."""
+        if self._tests is None:
+            budgets = [eps for eps in self.eps if eps > 0]
+            worst = {model: {eps: self.worst_case(model, eps) for eps in budgets} for model in self.usable}
+            self._tests = paired_tests(worst, seed=self.seed)
+        return self._tests
 
     def accuracy(self, model: str, attack: str | None = None, eps: float | None = None) -> Proportion:
         """Share of correct samples: clean, under one attack, or (``attack=None`` with a budget) in the worst case.
@@ -76,44 +124,111 @@ class Comparison:
     @property
     def telling_eps(self) -> float:
         """The largest budget that does not break every usable model: the one that tells models apart."""
-        usable = [model for model in self.models if self.valid(model)]
-        telling = [eps for eps in self.eps if any(self.accuracy(model, None, eps).value > _BROKEN for model in usable)]
+        telling = [
+            eps for eps in self.eps if any(self.accuracy(model, None, eps).value > _BROKEN for model in self.usable)
+        ]
         return max(telling, default=self.eps[-1])
 
     def table(self) -> Table:
         """One row per model and budget: clean, each attack, worst case (percent, 95 % interval), flags."""
+        several = any(self.networks(model) > 1 for model in self.models)
         rows = []
         for model in self.models:
             marks = " ".join(flag.id for flag in self.raised(model)) or "-"
             for eps in self.eps:
                 each = [f"{100 * self.accuracy(model, attack, eps).value:.1f}" for attack in self.attacks]
+                if self.transfer:
+                    moved = self.transferred(model, eps)
+                    each.append("-" if moved is None else f"{100 * moved.value:.1f}")
                 worst = str(self.accuracy(model, None, eps)) if self.valid(model) else "invalid"
-                rows.append([model, f"{eps:.4g}", f"{100 * self.accuracy(model).value:.1f}", *each, worst, marks])
-        return Table(["model", "eps (Linf)", "clean", *self.attacks, "worst case [95 %]", "flags"], rows)
+                spread = [self._spread(model, eps)] if several else []
+                rows.append(
+                    [model, f"{eps:.4g}", f"{100 * self.accuracy(model).value:.1f}", *each, *spread, worst, marks]
+                )
+        columns = [*self.attacks, *(["transfer"] if self.transfer else []), *(["over seeds"] if several else [])]
+        return Table(["model", "eps (Linf)", "clean", *columns, "worst case [95 %]", "flags"], rows)
+
+    def _spread(self, model: str, eps: float) -> str:
+        spread = seed_spread(self.worst_case(model, eps))
+        return "-" if spread is None else f"± {100 * spread:.1f}"
 
     def verdict(self) -> list[str]:
-        """What may be said at :attr:`telling_eps`, in sentences that obey the flags and the intervals."""
-        usable = [model for model in self.models if self.valid(model)]
+        """What may be said at :attr:`telling_eps`, in sentences that obey the flags, intervals and paired tests."""
         eps = self.telling_eps
         lines = [
             f"{model}: invalid ({', '.join(flag.id for flag in self.raised(model) if flag.invalidates)}); "
             "no robustness can be read from these attacks."
             for model in self.models
-            if model not in usable
+            if not self.valid(model)
         ]
-        ranked = sorted(usable, key=lambda model: -self.accuracy(model, None, eps).value)
+        ranked = sorted(self.usable, key=lambda model: -self.accuracy(model, None, eps).value)
         lines += [f"{model}: {self.accuracy(model, None, eps)} % left at eps = {eps:.4g}." for model in ranked]
-        for first, second in pairwise(ranked):
-            better, worse = self.accuracy(first, None, eps), self.accuracy(second, None, eps)
-            if better.low <= worse.high:
-                lines.append(f"The intervals of {first} and {second} overlap: no difference is shown.")
+        tests = {frozenset((test.first, test.second)): test for test in self.tests() if test.eps == eps}
+        pairs = [tests[frozenset(pair)] for pair in pairwise(ranked) if frozenset(pair) in tests]
+        if len(ranked) > 2 and frozenset((ranked[0], ranked[-1])) in tests:
+            pairs.append(tests[frozenset((ranked[0], ranked[-1]))])
+        return [*lines, *(test.sentence() for test in pairs), *self._cautions()]
+
+    def _cautions(self) -> list[str]:
+        lines = []
+        clean = [self.accuracy(model).value for model in self.usable]
+        if clean and max(clean) - min(clean) > _MATCHED:
+            lines.append(
+                f"Clean accuracies differ by {100 * (max(clean) - min(clean)):.1f} points: compare the worst case on "
+                "the samples that all models classify right as well."
+            )
+        if not any(name in _CREDIBLE for name in self.attacks):
+            lines.append("Preliminary: no adaptive suite ran; add one with --preset standard.")
         return lines
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Security curves: worst-case accuracy over the budget, with 95 % bands."""
-        from art_snn.evaluation.plots import security_curves
+    def plot(self, ax: Axes | None = None, kind: str = "security_curves") -> Axes:
+        """Draw one of the report's figures.
 
-        return security_curves(self, ax)
+        :param ax: axes to draw into; a new figure without them.
+        :param kind: ``security_curves``, ``attacks``, ``ladder``, ``transfer``, ``pareto``, ``over_time``,
+            ``decisions`` or ``raster``.
+        :raises ValueError: for another kind, or one that nothing was measured for.
+        """
+        from art_snn.evaluation.plots import PLOTS, plain_text
+
+        if kind not in PLOTS:
+            raise ValueError(suggest(kind, PLOTS, "plot"))
+        with plain_text():
+            axes: Axes = PLOTS[kind](self, ax)
+        return axes
+
+    @property
+    def source(self) -> str:
+        """The attack whose examples were transferred and whose effect on operations was measured; may be empty."""
+        return next((r["attack"] for r in self.records if r["kind"] == "transfer"), "") or next(
+            (r["attack"] for r in self.records if r["kind"] == "work" and r["attack"]), ""
+        )
+
+    def measured(self, kind: str, model: str, *, attacked: bool) -> list[dict[str, Any]]:
+        """The records of one kind (``work``, ``time``) of a model's networks, clean or under :attr:`source`."""
+        return [
+            record
+            for record in self.records
+            if record["kind"] == kind and record.get("model") == model and (record["attack"] is not None) == attacked
+        ]
+
+    def work(self, model: str, *, attacked: bool = False, energy: str = "45nm-fp32") -> dict[str, float]:
+        """Operations, firing rate and energy of one prediction, means over networks; empty if not measured.
+
+        :param attacked: on adversarial samples.
+        :param energy: name of the energy model, for ``energy_nj``, ``cached_nj`` and ``memory_nj``.
+        """
+        records = self.measured("work", model, attacked=attacked)
+        if not records:
+            return {}
+        parts = ("T", "acs", "macs", "macs_cached", "dense", "updates", "parameters")
+        found = {part: float(np.mean([record[part] for record in records])) for part in parts}
+        rates = [record["rate"] for record in records if record["rate"] is not None]
+        found |= {"rate": float(np.mean(rates))} if rates else {}
+        for name, (kind, part) in _ENERGIES.items():
+            found[name] = float(np.mean([record["energy"][energy][kind][part] for record in records])) / 1000
+        steps = [record["mean_step"] for record in self.measured("time", model, attacked=attacked)]
+        return found | ({"mean_step": float(np.mean(steps))} if steps else {})
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``report.html``, ``results.jsonl`` and the figures.
@@ -128,15 +243,36 @@ class Comparison:
     def summary_records(self) -> list[dict[str, Any]]:
         """The numbers of table and report as records, so that each has a line behind it."""
         totals = [{"key": f"cost-{model}", "kind": "cost", "model": model, **self.cost(model)} for model in self.models]
-        return totals + [
-            {
-                "key": f"summary-{model}-{eps!r}", "kind": "summary", "model": model, "eps": eps,
-                "clean": self.accuracy(model).record(), "worst_case": self.accuracy(model, None, eps).record(),
-                "valid": self.valid(model), "flags": [flag.id for flag in self.raised(model)],
-            }
+        tests = [
+            {"key": f"test-{test.first}-{test.second}-{test.eps!r}", "kind": "test", **test.record()}
+            for test in self.tests()
+        ]
+        works = [
+            {"key": f"work-{model}-{attacked}", "kind": "work_mean", "model": model, "attacked": attacked, **found}
             for model in self.models
-            for eps in self.eps
-        ]  # fmt: skip
+            for attacked in (False, True)
+            if (found := self.work(model, attacked=attacked))
+        ]
+        verdict = {"key": "verdict", "kind": "verdict", "eps": self.telling_eps, "sentences": self.verdict()}
+        return [
+            *totals,
+            *(self._summary(model, eps) for model in self.models for eps in self.eps),
+            *tests,
+            *works,
+            verdict,
+        ]
+
+    def _summary(self, model: str, eps: float) -> dict[str, Any]:
+        conditional, moved = self.conditional(model, eps), self.transferred(model, eps)
+        return {
+            "key": f"summary-{model}-{eps!r}", "kind": "summary", "model": model, "eps": eps,
+            "clean": self.accuracy(model).record(), "worst_case": self.accuracy(model, None, eps).record(),
+            "over_seeds": seed_spread(self.worst_case(model, eps)), "networks": self.networks(model),
+            "attacks": {attack: self.accuracy(model, attack, eps).value for attack in self.attacks},
+            "transfer": None if moved is None else moved.record(),
+            "conditional": None if conditional is None else conditional.record(),
+            "valid": self.valid(model), "flags": [flag.id for flag in self.raised(model)],
+        }  # fmt: skip
 
     def cost(self, model: str) -> dict[str, float]:
         """Samples sent forward, samples differentiated and seconds, over all of the model's cells."""

@@ -19,7 +19,7 @@ interval then speaks of these two trained networks, not of how they were trained
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,10 @@ class Difference:
     def shown(self) -> bool:
         """Whether the interval excludes no difference."""
         return self.low > 0 or self.high < 0
+
+    def reversed(self) -> Difference:
+        """The same, seen from the other model."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
     def __str__(self) -> str:
         return f"{100 * self.value:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] points"

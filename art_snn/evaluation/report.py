@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import html
+import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from art_snn.evaluation.plots import attack_bars, example_images, png, security_curves, svg
+from art_snn.evaluation.plots import (
+    attack_bars,
+    attack_ladder,
+    decisions,
+    example_images,
+    new_figure,
+    over_time,
+    pareto,
+    plain_text,
+    png,
+    raster,
+    security_curves,
+    spiking,
+    svg,
+    timed,
+    transfer_map,
+)
 from art_snn.evaluation.store import ResultStore
+from art_snn.evaluation.tables import (
+    flag_rows,
+    limits,
+    outcomes_csv,
+    paired_table,
+    references_of,
+    run_of,
+    work_table,
+)
 from art_snn.files import write_whole
 
 if TYPE_CHECKING:
     from art_snn.evaluation.comparison import Comparison
 
+SCHEMA = 1
+"""Version of ``report.json``."""
+
 
 def write_report(result: Comparison, folder: Path) -> Path:
-    """Write ``report.html``, ``report.md``, ``results.jsonl`` (unless it is there already) and ``figures/``.
+    """Write the report and what it rests on.
+
+    ``report.html`` is self-contained; beside it lie ``report.md``, ``report.json``, ``references.bib``,
+    ``outcomes.csv`` (one row per sample), ``results.jsonl`` (unless it is there already) and ``figures/``.
 
     :return: path of the report.
     :raises OSError: if the folder cannot be written.
@@ -26,65 +61,113 @@ def write_report(result: Comparison, folder: Path) -> Path:
     for record in result.records:
         if record["key"] not in store.records:
             store.add(record)
-    figures = _figures(result)
+    with plain_text():
+        figures = _figures(result)
+    drawn = {name: svg(figure) for name, figure in figures.items()}
     for name, figure in figures.items():
-        write_whole(folder / "figures" / f"{name}.svg", svg(figure))
+        write_whole(folder / "figures" / f"{name}.svg", drawn[name])
         write_whole(folder / "figures" / f"{name}.png", png(figure))
     write_whole(folder / "report.md", markdown(result))
-    page = _page(result, {name: svg(figure) for name, figure in figures.items()})
-    return write_whole(folder / "report.html", page)
+    write_whole(folder / "report.json", json.dumps(summary(result), indent=1, sort_keys=True) + "\n")
+    write_whole(folder / "references.bib", "\n\n".join(references_of(result).values()) + "\n")
+    write_whole(folder / "outcomes.csv", outcomes_csv(result))
+    return write_whole(folder / "report.html", _page(result, drawn))
 
 
 def markdown(result: Comparison) -> str:
-    """Command, verdict, table and raised flags as Markdown."""
-    run: dict[str, Any] = next((r for r in result.records if r["kind"] == "run"), {})
+    """Command, verdict, flags, tables and references as Markdown."""
+    run = run_of(result)
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     flags = [f"* {flag.id} {model}: {flag.text}" for model in result.models for flag in result.raised(model)]
-    return "\n".join(
-        [
-            "# Adversarial robustness, side by side",
-            "",
-            f"Made by `{run.get('command') or 'art_snn.compare(...)'}`:",
-            f"{run.get('samples')} samples, seed {run.get('seed')}; {versions}.",
-            "",
-            f"Threat model: {run.get('threat_model')}.",
-            *([f"Models: {run['note']}."] if run.get("note") else []),
-            "",
-            *(f"* {line}" for line in result.verdict()),
-            "",
-            "Accuracy in percent; worst case per sample over all attacks of at most that budget, with 95 % interval.",
-            "",
-            str(result.table()),
-            "",
-            *(["Raised flags:", "", *flags] if flags else ["No flag was raised."]),
-            "",
-        ]
-    )
+    costs = [
+        f"* {model}: {spent['forwards']} samples forward, {spent['backwards']} differentiated"
+        for model, spent in ((model, result.cost(model)) for model in result.models)
+    ]
+    tests, work = paired_table(result), work_table(result)
+    about = "Worst case per sample over all attacks of at most that budget, with 95 % interval."
+    sections = {
+        "What can be said": [f"* {line}" for line in result.verdict()],
+        "Reliability flags": flags or ["No flag was raised."],
+        "Accuracy in percent": [about, "", str(result.table())],
+        "Paired tests": [str(tests)] if tests.rows else [],
+        "Operations per prediction": [str(work)] if work.rows else [],
+        "Compute of the attacks": costs,
+        "Limits": [f"* {line}" for line in limits(result)],
+        "References": [f"* {key}" for key in references_of(result)],
+    }
+    lines = [
+        "# Adversarial robustness, side by side",
+        "",
+        f"Made by `{run.get('command') or 'art_snn.compare(...)'}`:",
+        f"{run.get('samples')} samples, seed {run.get('seed')}; {versions}.",
+        "",
+        f"Threat model: {run.get('threat_model')}.",
+        *([f"Models: {run['note']}."] if run.get("note") else []),
+    ]
+    for title, body in sections.items():
+        lines += ["", f"## {title}", "", *body] if body else []
+    return html.escape("\n".join([*lines, ""]), quote=False)
+
+
+def summary(result: Comparison) -> dict[str, Any]:
+    """The report as data: header, validity, verdict, flags, summaries, tests and costs."""
+    kinds = ("summary", "test", "work_mean", "cost", "time", "train")
+    return {
+        "schema": SCHEMA, "run": run_of(result), "valid": {model: result.valid(model) for model in result.models},
+        "verdict": result.verdict(), "limits": limits(result),
+        "flags": {model: [flag.record() for flag in result.flags[model]] for model in result.models},
+        **{kind: [record for record in result.records if record["kind"] == kind] for kind in kinds},
+        "references": references_of(result),
+    }  # fmt: skip
 
 
 def _figures(result: Comparison) -> dict[str, Figure]:
-    drawn = {
-        "security_curves": security_curves(result).get_figure(),
-        "attacks": attack_bars(result).get_figure(),
-        "examples": example_images(result),
-    }
-    return {name: figure for name, figure in drawn.items() if isinstance(figure, Figure)}
+    drawn: dict[str, Any] = {"security_curves": security_curves(result), "ladder": attack_ladder(result)}
+    drawn["attacks"] = attack_bars(result)
+    if result.transfer:
+        drawn["transfer"] = transfer_map(result)
+    if any(result.work(model) for model in result.models):
+        drawn["pareto"] = pareto(result)
+    with suppress(ValueError):
+        models = timed(result)
+        drawn["over_time"] = over_time(result)
+        drawn["decisions"] = _side_by_side(result, decisions, models, 2.6)
+    with suppress(ValueError):
+        drawn["raster"] = _side_by_side(result, raster, list(spiking(result)), 3.4)
+    figures = {name: plot if isinstance(plot, Figure) else plot.get_figure() for name, plot in drawn.items()}
+    figures["examples"] = example_images(result)
+    return {name: figure for name, figure in figures.items() if isinstance(figure, Figure)}
+
+
+def _side_by_side(result: Comparison, plot: Callable[..., Any], models: list[str], height: float) -> Figure:
+    columns = min(2, len(models))
+    rows = -(-len(models) // columns)
+    figure = new_figure(3.8 * columns, height * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, model in zip(axes, models, strict=False):
+        plot(result, ax, model)
+    for ax in axes[len(models) :]:
+        ax.set_axis_off()
+    return figure
 
 
 def _page(result: Comparison, figures: dict[str, str]) -> str:
     environment = Environment(
         loader=PackageLoader("art_snn.evaluation"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    run: dict[str, Any] = next((r for r in result.records if r["kind"] == "run"), {})
-    train = [r for r in result.records if r["kind"] == "train"]
-    cost = {model: result.cost(model) for model in result.models}
     return environment.get_template("report.html.j2").render(
         result=result,
-        run=run,
-        train=train,
+        run=run_of(result),
+        train=[record for record in result.records if record["kind"] == "train"],
         figures=figures,
         table=result.table(),
         verdict=result.verdict(),
-        cost=cost,
-        flag_rows=list(zip(*(result.flags[model] for model in result.models), strict=True)),
+        cost={model: result.cost(model) for model in result.models},
+        flag_rows=flag_rows(result),
+        tests=paired_table(result),
+        work=work_table(result),
+        limits=limits(result),
+        summaries=[record for record in result.records if record["kind"] == "summary"],
+        references=references_of(result),
+        invalid=[model for model in result.models if not result.valid(model)],
     )

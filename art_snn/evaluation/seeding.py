@@ -1,31 +1,16 @@
-"""Seeds for code that draws from global generators: ART's attacks use numpy's, torch's data loaders torch's."""
+"""Seeds and content addresses of the cells of a run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 
+from art_snn.seeding import seeded_globals
 
-@contextmanager
-def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed the global generators of Python, numpy and torch inside the context, and leave them as they were."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - ART draws from the legacy generator
-    with torch.random.fork_rng():
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002
+__all__ = ["derived_seed", "fingerprint", "seeded_globals"]
 
 
 def fingerprint(*parts: Any) -> str:

@@ -18,6 +18,8 @@ from art_snn.files import write_whole
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+DERIVED = ("run", "summary", "cost", "test", "work_mean", "verdict", "references")
+"""Kinds of records that belong to one run as a whole."""
 
 
 class ResultStore:
@@ -89,11 +91,7 @@ class ResultStore:
     def cells_beside(self, keys: list[str]) -> list[str]:
         """Finished cells of other runs in the same folder: they stay, for the next run that asks for them."""
         listed = set(keys)
-        return [
-            key
-            for key, record in self.records.items()
-            if key not in listed and record["kind"] not in ("run", "summary", "cost")
-        ]
+        return [key for key, record in self.records.items() if key not in listed and record["kind"] not in DERIVED]
 
 
 def _parse(line: str) -> Record | None:

@@ -20,9 +20,10 @@ class Table:
     rows: list[list[str]]
 
     def __str__(self) -> str:
-        widths = [max(len(row[i]) for row in [self.header, *self.rows]) for i in range(len(self.header))]
+        cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in [self.header, *self.rows]]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-                 for row in [self.header, *self.rows]]  # fmt: skip
+                 for row in cells]  # fmt: skip
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
         return "\n".join([lines[0], rule, *lines[1:]])
 

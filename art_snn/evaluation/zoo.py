@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,20 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from art_snn.coding import Direct, Encoder, EventFrames, Latency, Poisson
+from art_snn.coding import (
+    Direct,
+    Encoder,
+    EventFrames,
+    Latency,
+    MeanCurrent,
+    MeanOverTime,
+    Poisson,
+    Transformed,
+)
+from art_snn.conversion import convert, replace_activations
+from art_snn.conversion.neurons import FoldedTime
 from art_snn.data import Dataset
+from art_snn.defenses.catalogue import DEFENSES, train_defense
 from art_snn.errors import explain, suggest
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
@@ -21,17 +34,90 @@ from art_snn.evaluation.deployed import EVALUATION_DRAWS
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.networks import ann_twin, cnn, load, mlp, save
+from art_snn.networks import AnalogNetwork, SpikingNetwork, ann_twin, cnn, load, mlp, plain_layers, save
 
-MODELS: dict[str, tuple[str, Callable[[int], Encoder]]] = {
-    "ann": ("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", lambda T: Direct(T)),
-    "snn-direct": ("constant-current input", lambda T: Direct(T)),
-    "snn-poisson": ("Bernoulli rate code, fresh draws at every call", lambda T: Poisson(T)),
-    "snn-latency": ("time-to-first-spike code, bright pixels early", lambda T: Latency(T)),
-    "snn-events": ("event frames as they are, one per time step", lambda T: EventFrames(T)),
-}
+Make = Callable[[Callable[..., SpikingNetwork], int], nn.Module]
+"""Makes a network from a builder (``build(encoder=..., neuron=...)``) and the number of time steps."""
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A model by name.
+
+    :param text: what it is.
+    :param make: makes it, untrained.
+    :param defense: its name in :data:`~art_snn.defenses.catalogue.DEFENSES`, which says how it is trained.
+    """
+
+    text: str
+    make: Make
+    defense: str | None = None
+
+
+def _spiking(encoder: type[Encoder], neuron: str = "lif") -> Make:
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        return build(encoder=encoder(T), neuron=neuron)
+
+    return make
+
+
+def _defended(name: str) -> ModelKind:
+    chosen = DEFENSES[name]
+
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        code = chosen.encoder(T)
+        if chosen.transform is not None:
+            code = Transformed(code, chosen.transform(T))
+        decoder = None if chosen.decoder is None else chosen.decoder()
+        return build(encoder=code, decoder=decoder, neuron=chosen.neuron, copies=chosen.copies)
+
+    return ModelKind(f"defense: {chosen.title}", make, name)
+
+
+def _ann(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+    return ann_twin(build(encoder=Direct(T)))
+
+
+def _qnn(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+    twin = ann_twin(build(encoder=Direct(T)))
+    return AnalogNetwork(
+        replace_activations(plain_layers(twin.body), levels=T, threshold=_THRESHOLD), over_time=twin.over_time
+    )
+
+
+def _encoded(encoder: type[Encoder]) -> Make:
+    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
+        twin = ann_twin(build(encoder=Direct(T)))
+        return SpikingNetwork(MeanOverTime(encoder(T)), FoldedTime(plain_layers(twin.body)), MeanCurrent())
+
+    return make
+
+
+_THRESHOLD = 2.0
+"""Where the trained thresholds of quantized activations start."""
+
+MODELS: dict[str, ModelKind] = {
+    "ann": ModelKind("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", _ann),
+    "qnn": ModelKind("the twin with activations of T levels: quantization without spikes", _qnn),
+    "ann-poisson": ModelKind("the twin behind the Bernoulli rate code, averaged over time", _encoded(Poisson)),
+    "ann-latency": ModelKind("the twin behind the first-spike code, averaged over time", _encoded(Latency)),
+    "snn-direct": ModelKind("constant-current input", _spiking(Direct)),
+    "snn-poisson": ModelKind("Bernoulli rate code, fresh draws at every call", _spiking(Poisson)),
+    "snn-latency": ModelKind("time-to-first-spike code, bright pixels early", _spiking(Latency)),
+    "snn-events": ModelKind("event frames as they are, one per time step", _spiking(EventFrames)),
+    "snn-converted": ModelKind("qnn after training, converted to integrate-and-fire neurons", _qnn),
+    **{
+        f"snn-{name}": _defended(name)
+        for name, chosen in DEFENSES.items()
+        if not chosen.events and not name.startswith("plain")
+    },
+}  # fmt: skip
+"""Models by name: twins, codes, defenses."""
+CONVERTED = "snn-converted"
 EVENT_MODELS = ("ann", "snn-events")
 """The models for event frames. All but the last are for images."""
+DEFAULT_MODELS = ("ann", "snn-direct", "snn-poisson", "snn-latency")
+"""What is compared on images unless models are named."""
 EVENT_NOTE = "ann sees the mean of the event frames over time: how often each pixel changed, not when"
 
 
@@ -59,6 +145,10 @@ RECIPES = {
 }
 
 
+TRAINING_EPS = {"digits": 0.1, "mnist": 0.1, "cifar10": 2 / 255, "events": 0.02}
+"""Budgets of defenses that train on perturbed samples: the middle one of those that are evaluated."""
+
+
 def models_for(dataset: str) -> list[str]:
     """The models that fit the input of a data set: images, or event frames.
 
@@ -66,6 +156,15 @@ def models_for(dataset: str) -> list[str]:
     ['ann', 'snn-events']
     """
     return [name for name in MODELS if (name in EVENT_MODELS if dataset == "events" else name != "snn-events")]
+
+
+def default_models(dataset: str) -> list[str]:
+    """The models that are compared unless others are named.
+
+    >>> default_models("digits")
+    ['ann', 'snn-direct', 'snn-poisson', 'snn-latency']
+    """
+    return list(EVENT_MODELS if dataset == "events" else DEFAULT_MODELS)
 
 
 def check_model(name: str, dataset: str) -> str:
@@ -89,14 +188,18 @@ def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cp
     """
     check_model(name, data.name)
     frames = data.name == "events"
-    encoder = MODELS["snn-events" if frames else name][1](recipe.T)
     builder = mlp if frames or data.input_shape[-1] < 16 else cnn
-    net = builder(data.input_shape[-3:], data.nb_classes, encoder=encoder, seed=seed)
-    return _classifier(ann_twin(net) if name == "ann" else net, data, recipe, device)
+
+    def bare(encoder: Encoder, copies: int = 1, **options: Any) -> SpikingNetwork:
+        code = EventFrames(recipe.T) if frames else encoder
+        channels, *size = data.input_shape[-3:]
+        return builder((channels * copies, *size), data.nb_classes, encoder=code, seed=seed, **options)
+
+    return _classifier(MODELS[name].make(bare, recipe.T), data, recipe, device)
 
 
 def _classifier(net: nn.Module, data: Dataset, recipe: Recipe, device: str) -> PyTorchClassifier:
-    kind = PyTorchClassifier if not hasattr(net, "encoder") else SNNClassifier
+    kind = SNNClassifier if isinstance(net, SpikingNetwork) else PyTorchClassifier
     return kind(
         net, nn.CrossEntropyLoss(), data.input_shape, data.nb_classes,
         optimizer=torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate), clip_values=data.clip_values,
@@ -119,16 +222,33 @@ def trained(
     :param store: where the record lies; the weights lie beside it in ``models/``.
     :raises ValueError: for an unknown model.
     """
+    if name == CONVERTED:
+        return _converted(data, recipe, seed, store, device, verbose=verbose)
     classifier = build(name, data, recipe, seed, device)
     key = fingerprint("train", name, data.name, recipe.__dict__, seed, repr(classifier.model))
     file = None if store.folder is None else store.folder / "models" / f"{name}-{key}.safetensors"
     record = store.get(key)
     if record is not None and file is not None and _restore(classifier, file):
         return classifier, record
-    _fit(classifier, data, recipe, derived_seed(seed, key), verbose)
+    _fit(classifier, data, recipe, derived_seed(seed, key), verbose, MODELS[name].defense)
     if file is not None:
         save(classifier.model, file)
     return classifier, store.add(_train_record(key, name, classifier, data, recipe, seed))
+
+
+def _converted(
+    data: Dataset, recipe: Recipe, seed: int, store: ResultStore, device: str, *, verbose: bool
+) -> tuple[PyTorchClassifier, Record]:
+    """The converted network of the trained ``qnn``, and a record of its own."""
+    source, trained_on = trained("qnn", data, recipe, seed, store, device, verbose=verbose)
+    graph = copy.deepcopy(source.model.body).cpu()
+    classifier = _classifier(convert(graph, recipe.T), data, recipe, device)
+    key = fingerprint("convert", CONVERTED, trained_on["key"])
+    found = store.get(key)
+    if found is not None:
+        return classifier, found
+    record = _train_record(key, CONVERTED, classifier, data, recipe, seed)
+    return classifier, store.add({**record, "source": trained_on["key"]})
 
 
 def _restore(classifier: PyTorchClassifier, file: Path) -> bool:
@@ -139,19 +259,20 @@ def _restore(classifier: PyTorchClassifier, file: Path) -> bool:
     return True
 
 
-def _fit(classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int, verbose: bool) -> None:
+def _fit(
+    classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int, verbose: bool, defense: str | None
+) -> None:
     chosen = np.random.default_rng(seed).permutation(len(data.x_train))[: recipe.train_samples]
     reseed = getattr(classifier.model, "reseed", None)
     if reseed is not None:
         reseed(seed)
+    x, y = data.x_train[chosen], data.y_train[chosen]
+    options: dict[str, Any] = {"batch_size": recipe.batch_size, "nb_epochs": recipe.epochs, "verbose": verbose}
     with seeded_globals(seed):
-        classifier.fit(
-            data.x_train[chosen],
-            data.y_train[chosen],
-            batch_size=recipe.batch_size,
-            nb_epochs=recipe.epochs,
-            verbose=verbose,
-        )
+        if defense is None:
+            classifier.fit(x, y, **options)
+        else:
+            train_defense(defense, classifier, x, y, eps=TRAINING_EPS[data.name], seed=seed, **options)
     classifier.model.eval()
 
 

@@ -36,7 +36,7 @@ from art_snn.gradients.base import AttackScope, GradientPolicy, Steered
 from art_snn.gradients.families import FAMILIES
 from art_snn.gradients.neurons import stepwise_followers, swapped
 from art_snn.gradients.sample_state import SampleState
-from art_snn.gradients.spike import spike
+from art_snn.gradients.spike import Slope, spike
 
 _FLOOR = 1e-4
 
@@ -150,9 +150,15 @@ class _AdaptiveSpike(nn.Module):
         self.step = 0
 
     def forward(self, v: Tensor) -> Tensor:
-        alpha = self.sharpness(v.detach(), self.step)
+        return spike(v, self.slope, *self._alpha(v.detach()))
+
+    def fusible(self) -> Slope:
+        return Slope(self.slope, watch=self._alpha)
+
+    def _alpha(self, v: Tensor) -> tuple[Tensor]:
+        alpha = self.sharpness(v, self.step)
         self.step += 1
-        return spike(v, self.slope, alpha)
+        return (alpha,)
 
 
 def _check(half_degree: float, family: str, spread: float, beta1: float, beta2: float) -> None:

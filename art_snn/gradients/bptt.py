@@ -22,7 +22,7 @@ from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.neurons import followers, refuse, swapped
 from art_snn.gradients.slopes import MembraneSlope
-from art_snn.gradients.spike import SpikeFunction, spike, surrogate
+from art_snn.gradients.spike import Slope, SpikeFunction, spike, surrogate
 
 TEMPORAL_CHAINS = ("full", "none")
 
@@ -123,6 +123,9 @@ class _Window(nn.Module):
 
     def slope(self, v: Tensor) -> Tensor:
         return (v.abs() <= self.clip).to(v.dtype)
+
+    def fusible(self) -> Slope:
+        return Slope(self.slope)
 
 
 def _ready(surrogate_function: nn.Module | str, sharpness: float | None) -> nn.Module:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.neurons import stepwise_followers, swapped
-from art_snn.gradients.spike import spike
+from art_snn.gradients.spike import Slope, spike
 
 
 def potential_slope(v: Tensor, sigma: Tensor) -> Tensor:
@@ -62,6 +62,9 @@ class _PotentialSpike(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         return spike(v, potential_slope, self._deviation(v.detach()))
+
+    def fusible(self) -> Slope:
+        return Slope(potential_slope, watch=lambda v: (self._deviation(v),))
 
     def _deviation(self, v: Tensor) -> Tensor:
         axes = tuple(range(2 if v.dim() > 2 else 1, v.dim()))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy, Steered
 from art_snn.gradients.neurons import WITHOUT_SURROGATE, Charge, charge, refuse, swapped
+from art_snn.gradients.spike import Slope
 from art_snn.spiking import spiking_neurons, step_modes
 
 _ANY_NEURON = Charge(leak=1.0, gain=1.0, threshold=1.0)
@@ -146,8 +147,15 @@ class _Recorder(nn.Module):
         self.seen: list[Tensor] = []
 
     def forward(self, v: Tensor) -> Tensor:
-        self.seen.append(v.detach())
+        self._keep(v.detach())
         return (v >= 0).to(v.dtype)
+
+    def fusible(self) -> Slope:
+        return Slope(torch.zeros_like, watch=self._keep)
+
+    def _keep(self, v: Tensor) -> tuple[()]:
+        self.seen.append(v)
+        return ()
 
 
 class _MembraneSteering(_Steering):

@@ -7,7 +7,8 @@ vmap, jacrev) and to double backward.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -57,6 +58,39 @@ def spike(v: Tensor, slope: Callable[..., Tensor], *constants: Tensor) -> Tensor
     return fired
 
 
+@dataclass(frozen=True)
+class Slope:
+    r"""The derivative of a spike, for whoever takes all steps of a layer at once.
+
+    A surrogate of this package says through a method ``fusible`` that it fires exactly where :math:`v \ge 0`, once in
+    each step, and passes the gradient through this slope.
+
+    :param of: :math:`h(v, *constants)`, value by value and differentiable in v.
+    :param into: the same, free to overwrite ``v``.
+    :param watch: called with v at each step, in order, without gradient; the constants of that step.
+
+    >>> slope = Slope(lambda v: 1 / (1 + v.abs()))
+    >>> [f(torch.tensor(-1.0)).item() for f in slope.at_steps(2, [], overwrite=True)]
+    [0.5, 0.5]
+    """
+
+    of: Callable[..., Tensor]
+    into: Callable[..., Tensor] | None = None
+    watch: Callable[[Tensor], tuple[Tensor, ...]] | None = None
+
+    def at_steps(
+        self, steps: int, constants: Sequence[Tensor], *, overwrite: bool = False
+    ) -> list[Callable[[Tensor], Tensor]]:
+        """The slope of each step, bound to the constants of that step, which lie one after the other."""
+        slope = self.into if overwrite and self.into is not None else self.of
+        each = len(constants) // steps
+        return [_bound(slope, constants[t * each : (t + 1) * each]) if each else slope for t in range(steps)]
+
+
+def _bound(slope: Callable[..., Tensor], constants: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda v: slope(v, *constants)
+
+
 class SpikeFunction(nn.Module):
     """A surrogate of our own: a module without parameters that fires with the slope of one family.
 
@@ -80,6 +114,10 @@ class SpikeFunction(nn.Module):
     def slope(self, v: Tensor) -> Tensor:
         """:math:`h(v)`."""
         return FAMILIES[self.family].slope(v, self.alpha)
+
+    def fusible(self) -> Slope:
+        """The same for all steps at once."""
+        return Slope(self.slope)
 
     def __repr__(self) -> str:
         return f"surrogate({self.family!r}, {self.alpha})"

@@ -10,15 +10,17 @@ positions, the fan-out is smaller; it is taken per position.
   :math:`n` spikes with the fan-out of the pooled position (once per window where windows overlap). A sum of spike
   trains (a residual connection) counts every spike.
 * *Values that are no spikes* (a directly coded image, normalized activations) are products: their non-zero entries
-times
-  fan-out, in :attr:`OperationCounter.macs`. A direct code presents its image T times and is counted T times.
-* *What decides.* The code says whether the input is spikes, neurons emit spikes, pooling and reshaping pass on what
-they
-  got. Where that is lost (a function instead of a module) the values decide: whole numbers, or zeros and one other
-  value per channel, are spikes.
+  times fan-out, in :attr:`OperationCounter.macs`. A direct code presents its image T times and is counted T times;
+  :attr:`OperationCounter.repeated` says how many of these products a network need not do again because its layer sees
+  the same values at every step.
+* *What decides.* The code says whether the input is spikes, and an input that is all -1, 0 or 1 is spikes in any case.
+  Neurons emit spikes, times the ``spike_size`` of a module that scales them; pooling, reshaping and addition pass on
+  what they got, as modules and as functions. Where that is lost in a network that spikes, the values decide: whole
+  numbers, or zeros and one other value per channel, are spikes. In a network without neurons they are products.
+* *Neuron updates* are one per neuron and step; ReLU is no neuron.
 
 The count is differentiable: with :math:`f` fixed, :math:`\partial\,\mathrm{SynOps}/\partial x` flows through the spikes
-under whatever surrogate or policy is on. Biases and neuron updates are left out.
+under whatever surrogate or policy is on. Biases are left out.
 
 Source of the definition: Yik et al., "NeuroBench", 2023 (effective synaptic operations).
 """
@@ -39,32 +41,34 @@ from torch.func import functional_call
 from art_snn.coding.frames import EventFrames
 from art_snn.errors import explain
 from art_snn.networks.body import body_step_mode
+from art_snn.networks.marks import ADAPTIVE, AVERAGES, MARK, NO_SPIKES, PASSING, Following, passed_on, scaled
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.spiking import spiking_neurons
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-_ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-_PASSING = (
-    nn.Flatten, nn.Unflatten, nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
-)  # fmt: skip
-
-_MARK = "_art_snn_spikes_per_unit"
-_NO_SPIKES = 0.0
 
 
 @dataclass
 class LayerOperations:
     """What one layer did, per sample and summed over the time steps.
 
-    ``synops`` ``[N]``: spikes times fan-out. ``macs`` ``[N]``: other non-zero values times fan-out. ``dense``: products
-    if nothing were skipped, padding excluded.
+    ``synops`` ``[N]``: spikes times fan-out. ``macs`` ``[N]``: other non-zero values times fan-out. ``repeated``
+    ``[N]``: those of ``macs`` that repeat the first step's. ``dense``: products if nothing were skipped, padding
+    excluded.
     """
 
     synops: Tensor
     macs: Tensor
+    repeated: Tensor
     dense: float
+
+
+@dataclass
+class NeuronActivity:
+    """What one layer of neurons did: ``spikes`` ``[N]`` and ``updates`` per sample, over all steps so far."""
+
+    spikes: Tensor
+    updates: float
 
 
 class OperationCounter:
@@ -74,13 +78,14 @@ class OperationCounter:
 
     def __init__(self) -> None:
         self.layers: dict[str, LayerOperations] = {}
+        self.neurons: dict[str, NeuronActivity] = {}
         self.input_spikes: Tensor | None = None
         self.calls = 0
         self.calls_per_pass = 1
 
     def clear(self) -> None:
         """Start a new account."""
-        self.layers, self.input_spikes, self.calls = {}, None, 0
+        self.layers, self.neurons, self.input_spikes, self.calls = {}, {}, None, 0
 
     @property
     def synops(self) -> Tensor:
@@ -97,6 +102,24 @@ class OperationCounter:
         :raises RuntimeError: if nothing ran.
         """
         return self._total([layer.macs for layer in self.layers.values()])
+
+    @property
+    def repeated(self) -> Tensor:
+        """Those of :attr:`macs` that a layer with the same input at every step would do once, ``[N]``, float64.
+
+        :raises RuntimeError: if nothing ran.
+        """
+        return self._total([layer.repeated for layer in self.layers.values()])
+
+    @property
+    def updates(self) -> float:
+        """Neuron updates per sample: neurons times steps."""
+        return sum(layer.updates for layer in self.neurons.values()) / self.passes
+
+    @property
+    def rates(self) -> dict[str, Tensor]:
+        """Spikes per neuron and step of each layer, ``[N]``, without gradient."""
+        return {name: layer.spikes / max(layer.updates, 1.0) for name, layer in self.neurons.items()}
 
     @property
     def dense(self) -> float:
@@ -142,7 +165,8 @@ def counting(net: nn.Module) -> Iterator[OperationCounter]:
     """
     watch = _Watch(net)
     try:
-        yield watch.counter
+        with Following():
+            yield watch.counter
     finally:
         watch.detach()
 
@@ -161,20 +185,25 @@ class _Watch:
         self.busy = False
         self.fan_outs: dict[tuple[str, tuple[int, ...]], tuple[Tensor, float]] = {}
         neurons = set(map(id, spiking_neurons(net).values()))
+        self.spikes = bool(neurons)
         self.handles = [body.register_forward_pre_hook(self._entered)]
         for name, module in net.named_modules():
             if isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
                 self.handles.append(module.register_forward_pre_hook(partial(self._count, name)))
             elif id(module) in neurons:
-                self.handles.append(module.register_forward_hook(_fired))
-            elif isinstance(module, (*_AVERAGES, *_ADAPTIVE, *_PASSING)):
-                self.handles.append(module.register_forward_hook(_passed_on))
+                self.handles.append(module.register_forward_hook(partial(self._fired, name)))
+            elif hasattr(module, "spike_size"):
+                self.handles.append(module.register_forward_hook(scaled))
+            elif isinstance(module, (*AVERAGES, *ADAPTIVE, *PASSING)):
+                self.handles.append(module.register_forward_hook(passed_on))
 
     def detach(self) -> None:
         for handle in self.handles:
             handle.remove()
 
     def _entered(self, body: nn.Module, args: tuple[Tensor, ...]) -> None:  # noqa: ARG002
+        if self.busy:
+            return
         s = args[0]
         samples = s.shape[1] if self.together else s.shape[0]
         if self.counter.calls and samples != self.samples:
@@ -182,17 +211,29 @@ class _Watch:
             raise ValueError(explain(came, "batches of one size in one account", "call counter.clear() in between"))
         self.steps, self.samples = (s.shape[0] if self.together else 1), samples
         self.counter.calls += 1
-        setattr(s, _MARK, self._input_mark(s))
+        setattr(s, MARK, self._input_mark(s))
         total = s.detach().double().flatten(2 if self.together else 1).sum(-1)
         total = total.sum(0) if self.together else total
         before = self.counter.input_spikes
         self.counter.input_spikes = total if before is None else before + total
 
     def _input_mark(self, s: Tensor) -> float:
-        if self.encoder is None:
-            return _NO_SPIKES
-        events = isinstance(self.encoder, EventFrames) and bool((s == s.round()).all())
-        return 1.0 if self.encoder.is_binary or events else _NO_SPIKES
+        values = s.detach()
+        if self.encoder is not None:
+            events = isinstance(self.encoder, EventFrames) and bool((values == values.round()).all())
+            if self.encoder.is_binary or events:
+                return 1.0
+        return 1.0 if bool(((values == 0) | (values.abs() == 1)).all()) else NO_SPIKES
+
+    def _fired(self, name: str, neuron: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG002
+        if not isinstance(output, Tensor):
+            return
+        setattr(output, MARK, 1.0)
+        spikes = self._by_sample(output.detach().double())
+        before = self.counter.neurons.get(name, NeuronActivity(torch.zeros_like(spikes), 0.0))
+        self.counter.neurons[name] = NeuronActivity(
+            before.spikes + spikes, before.updates + output.numel() / self.samples
+        )
 
     def _count(self, name: str, layer: nn.Module, args: tuple[Tensor, ...]) -> None:
         if self.busy:
@@ -200,18 +241,32 @@ class _Watch:
         x = args[0]
         inner = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1  # type: ignore[operator]
         fan_out, dense = self._fan_out(name, layer, x, inner)
-        spikes = _spikes(x, inner)
+        spikes = _spikes(x, inner, guess=self.spikes)
         work = torch.where(x.detach() != 0, 1.0, 0.0).double() if spikes is None else spikes
         products = self._by_sample((work * fan_out).flatten(x.dim() - inner).sum(-1))
         none = torch.zeros_like(products)
-        size = prod(x.shape[: x.dim() - inner]) / self.samples
-        self._add(name, *((none, products) if spikes is None else (products, none)), dense * size)
+        dense *= prod(x.shape[: x.dim() - inner]) / self.samples
+        if spikes is not None:
+            self._add(name, LayerOperations(products, none, none, dense))
+        else:
+            again = products * (1 - 1 / self.steps) if self._constant(x) else none
+            self._add(name, LayerOperations(none, products, again, dense))
 
-    def _add(self, name: str, synops: Tensor, macs: Tensor, dense: float) -> None:
+    def _constant(self, x: Tensor) -> bool:
+        """Whether a layer that sees all steps at once sees the same at each."""
+        if self.steps == 1 or x.numel() == 0:
+            return False
+        steps = x.detach().reshape(self.steps, -1)
+        return bool((steps == steps[:1]).all())
+
+    def _add(self, name: str, more: LayerOperations) -> None:
         known = self.counter.layers.get(name)
         if known is not None:
-            synops, macs, dense = known.synops + synops, known.macs + macs, known.dense + dense
-        self.counter.layers[name] = LayerOperations(synops, macs, dense)
+            more = LayerOperations(
+                known.synops + more.synops, known.macs + more.macs, known.repeated + more.repeated,
+                known.dense + more.dense,
+            )  # fmt: skip
+        self.counter.layers[name] = more
 
     def _fan_out(self, name: str, layer: nn.Module, x: Tensor, inner: int) -> tuple[Tensor, float]:
         shape = tuple(x.shape[x.dim() - inner :])
@@ -248,11 +303,13 @@ def _reached(layer: nn.Module, weight: Tensor, leading: list[int], shape: tuple[
         return torch.autograd.grad(reached, probe)[0].round()[(0,) * len(leading)].detach()
 
 
-def _spikes(x: Tensor, inner: int) -> Tensor | None:
+def _spikes(x: Tensor, inner: int, *, guess: bool) -> Tensor | None:
     """Number of spikes behind each value, with gradient; ``None`` where the values are no spikes."""
-    mark = getattr(x, _MARK, None)
+    mark = getattr(x, MARK, None)
     unit: Tensor | float
     if mark is None:
+        if not guess:
+            return None
         values = x.detach()
         channels = values.transpose(0, -inner).flatten(1)
         top = channels.abs().amax(1)
@@ -262,42 +319,10 @@ def _spikes(x: Tensor, inner: int) -> Tensor | None:
             unit = (1 / torch.where(top > 0, top, 1.0)).view(-1, *[1] * (inner - 1))
         else:
             return None
-    elif mark == _NO_SPIKES:
+    elif isinstance(mark, float) and mark == NO_SPIKES:
         return None
     else:
         unit = mark
     signed = x.double() * unit
     counts = torch.where(signed < 0, -signed, signed)  # abs() has no gradient where there is no spike yet
     return counts + (counts.detach().round() - counts.detach())
-
-
-def _fired(neuron: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001
-    if isinstance(output, Tensor):
-        setattr(output, _MARK, 1.0)
-
-
-def _passed_on(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-    mark = getattr(args[0], _MARK, None)
-    if mark is not None and isinstance(output, Tensor) and output is not args[0]:
-        setattr(output, _MARK, mark * _window(module, args[0], output))
-
-
-def _window(module: nn.Module, x: Tensor, output: Tensor) -> float:
-    """Values that an average is taken over; 1 for modules that do not average, 0 where windows differ in size."""
-    if isinstance(module, _ADAPTIVE):
-        dims = {nn.AdaptiveAvgPool1d: 1, nn.AdaptiveAvgPool2d: 2, nn.AdaptiveAvgPool3d: 3}
-        axes = next(count for kind, count in dims.items() if isinstance(module, kind))
-        sizes = list(zip(x.shape[-axes:], output.shape[-axes:], strict=True))
-        return float(prod(a // b for a, b in sizes)) if all(a % b == 0 for a, b in sizes) else _NO_SPIKES
-    if not isinstance(module, _AVERAGES):
-        return 1.0
-    if getattr(module, "divisor_override", None):
-        return float(module.divisor_override)  # type: ignore[arg-type, union-attr]
-    axes = next(count for count, kind in enumerate(_AVERAGES, 1) if isinstance(module, kind))
-    kernel, padding = _each(module.kernel_size, axes), _each(module.padding, axes)
-    uneven = (any(padding) and not module.count_include_pad) or module.ceil_mode
-    return _NO_SPIKES if uneven else float(prod(kernel))
-
-
-def _each(value: Any, axes: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),) * axes

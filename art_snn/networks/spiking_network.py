@@ -21,13 +21,20 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.coding.base import Decoder, Encoder, check_domain
+from art_snn.coding.direct import Direct, Quantized
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
+from art_snn.coding.transform import Transformed
 from art_snn.errors import StepModeWarning, explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
+from art_snn.networks.fast import accelerated
+from art_snn.networks.memory import DEFAULT, Footprint, footprint, in_pieces, surely_fits
+from art_snn.networks.plan import Plan, plan
+from art_snn.networks.repeats import Repeats
 from art_snn.networks.replay import replayed
+from art_snn.neurons.fused import is_wrapped
 from art_snn.spiking import neuron_parameters, reset_state, surrogates_kept
 
 _SHAPE_WORDS = re.compile(r"shape|size|dimension|channel|dims|out of range|expected \d", re.IGNORECASE)
@@ -48,6 +55,11 @@ class SpikingNetwork(nn.Module):
     :param eot: number of draws whose logits are averaged when an input gradient is taken (expectation over
         transformation), and in training.
     :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
+    :param fast: run neurons and the layers before them in faster ways where the numbers stay the same
+        (:meth:`plan` says where); off, every module runs as it is.
+    :param max_memory: bytes that the activations of one call may take; a larger batch goes through in pieces, and with
+        gradients each piece runs twice. In eval mode, for deterministic networks and policies without state; otherwise,
+        and with ``None``, a batch runs whole.
     :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
     :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
 
@@ -60,8 +72,9 @@ class SpikingNetwork(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1
-    ) -> None:
+        self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1,
+        fast: bool = True, max_memory: int | None = DEFAULT,
+    ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(encoder, Encoder):
             fix = "SpikingNetwork(Direct(T=8), body)"
@@ -76,6 +89,9 @@ class SpikingNetwork(nn.Module):
         self.decoder = decoder
         self.eot = eot
         self.votes = votes
+        self.fast = fast
+        self.max_memory = max_memory
+        self._footprints: dict[tuple[Any, ...], Footprint] = {}
         self.recipe: dict[str, Any] | None = None
         self.policies: list[GradientPolicy] = []
         self._initial = {name: value.detach().clone() for name, value in neuron_parameters(self).items()}
@@ -91,6 +107,11 @@ class SpikingNetwork(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("eot", "votes") and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(explain(f"{name} = {value!r}", "a whole number of draws, at least 1", f"net.{name} = 10"))
+        if name == "fast" and not isinstance(value, bool):
+            raise TypeError(explain(f"fast = {value!r}", "True or False", "net.fast = False"))
+        if name == "max_memory" and value is not None and (isinstance(value, bool) or not int(value) == value >= 1):
+            fix = "net.max_memory = 2 * 1024**3"
+            raise ValueError(explain(f"max_memory = {value!r}", "a number of bytes, at least 1, or None", fix))
         super().__setattr__(name, value)
 
     @property
@@ -120,11 +141,48 @@ class SpikingNetwork(nn.Module):
             for name, value in neuron_parameters(self).items():
                 value.copy_(self._initial[name])
 
+    def plan(self) -> Plan:
+        """Which modules run in a faster way, and why the others do not; ``print`` shows a table.
+
+        >>> from art_snn.networks import mlp
+        >>> net = mlp((1, 8, 8), 10, hidden=(32,))
+        >>> net.fast = True
+        >>> print(net.plan())
+        module  class    runs        because
+        0       Flatten  once        its input is the same at every step
+        1       Linear   once        its input is the same at every step
+        2       LIFNode  fused       all steps at once, in place, same spikes
+        3       Linear   left alone  its input changes from step to step
+        """
+        constant = isinstance(self.encoder, Direct | Quantized)
+        return plan(self.body, fast=self.fast, constant=constant)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
         policy = self._policy()
+        samples = self._samples(x, policy)
+        if samples < len(x):
+            return in_pieces(lambda piece: self._conducted(piece, policy), x, samples)
+        return self._conducted(x, policy)
+
+    def _conducted(self, x: Tensor, policy: GradientPolicy | None) -> Tensor:
         return self.run(x) if policy is None else policy.conduct(self, x)
+
+    def _samples(self, x: Tensor, policy: GradientPolicy | None) -> int:
+        """How many samples run together: all, unless they take more than :attr:`max_memory` and can be parted."""
+        whole = self.training or self.is_stochastic or (policy is not None and policy.is_stateful)
+        if self.max_memory is None or whole or is_wrapped(x) or surely_fits(x, self.T, self.max_memory):
+            return len(x)
+        gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
+        return self._footprint(x).piece(len(x), self.max_memory, gradient=gradient)
+
+    def _footprint(self, x: Tensor) -> Footprint:
+        kind = (tuple(x.shape[1:]), x.dtype, self.T, self.fast)
+        if kind not in self._footprints:
+            with self.replay():
+                self._footprints[kind] = footprint(self, lambda: self._run(x[:1].detach()), fast=self.fast)
+        return self._footprints[kind]
 
     def run(self, x: Tensor, policy: GradientPolicy | None = None) -> Tensor:
         """:meth:`forward` with ``policy`` steering each draw; policies call it, other callers use :meth:`gradient`."""
@@ -150,7 +208,7 @@ class SpikingNetwork(nn.Module):
 
     def simulate(self, s: Tensor) -> Tensor:
         """Output of the body, ``[T, N, K]``, for a spike train ``[T, N, *]``, from a clean state and leaving one."""
-        with self._fresh_state(), self._steered(self._policy()):
+        with self._fresh_state(), self._steered(self._policy()), self._accelerated(s):
             return self._steps(s)
 
     @contextmanager
@@ -173,9 +231,13 @@ class SpikingNetwork(nn.Module):
     def at_spikes(self) -> SpikingNetwork:
         """The same network seen after its encoder: its input is the spike train, batch first ``[N, T, *]``.
 
-        Body, decoder and gradient policies are shared, not copied.
+        Body, decoder and gradient policies are shared, not copied. A transform behind the code stays part of the
+        network.
         """
-        edge = SpikingNetwork(EventFrames(self.T), self.body, self.decoder, eot=self.eot, votes=self.votes)
+        code = self.encoder.after() if isinstance(self.encoder, Transformed) else EventFrames(self.T)
+        edge = SpikingNetwork(
+            code, self.body, self.decoder, eot=self.eot, votes=self.votes, fast=self.fast, max_memory=self.max_memory
+        )
         edge.policies = self.policies
         edge._initial = self._initial
         return edge.train(self.training)
@@ -189,8 +251,22 @@ class SpikingNetwork(nn.Module):
 
     def _run(self, x: Tensor, policy: GradientPolicy | None = None, draw: int = 0) -> Tensor:
         with self._fresh_state(), self._steered(policy, draw):
-            logits: Tensor = self.decoder(self._steps(self.encode(x)))
-            return logits
+            s = self.encode(x)
+            with self._accelerated(s):
+                logits: Tensor = self.decoder(self._steps(s))
+                return logits
+
+    def _accelerated(self, s: Tensor) -> AbstractContextManager[None]:
+        return accelerated(self, self._repeated(s)) if self.fast else nullcontext()
+
+    @staticmethod
+    def _repeated(s: Tensor) -> Repeats | None:
+        """A train that is a view of one step, and that step."""
+        if s.dim() < 2 or len(s) < 2 or s.stride(0) != 0 or is_wrapped(s):
+            return None
+        repeats = Repeats()
+        repeats.note(s, s[:1])
+        return repeats
 
     def _steps(self, s: Tensor) -> Tensor:
         together = body_step_mode(self.body) == "m"

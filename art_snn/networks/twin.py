@@ -87,6 +87,26 @@ def _unrolled(module: nn.Module) -> nn.Module:
     return nn.Sequential(OrderedDict(module._modules)) if isinstance(module, _STEPPING) else module  # type: ignore[arg-type]
 
 
+def plain_layers(body: nn.Module) -> nn.Module:
+    """A copy of a twin's body with torch's own layers for SpikingJelly's, which compute the same in single-step mode.
+
+    What follows the code of a layer (tracing, merging time into the batch) then meets no step mode.
+
+    >>> plain_layers(nn.Sequential(layer.Linear(3, 2)))
+    Sequential(
+      (0): Linear(in_features=3, out_features=2, bias=True)
+    )
+    """
+    body = copy.deepcopy(body)
+    for module in body.modules():
+        if type(module).__module__.startswith("spikingjelly."):
+            base = next((kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.")), nn.Module)
+            if base is not nn.Module:
+                module.__class__ = base
+                vars(module).pop("_step_mode", None)
+    return body
+
+
 def _ends(body: nn.Module, name: str) -> bool:
     """Whether ``name`` is the last module that a chain of Sequentials runs."""
     module = body

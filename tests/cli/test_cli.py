@@ -38,7 +38,10 @@ def test_main_job_writes_everything(uninterrupted):
     assert "snn-latency" in done.output
     assert (folder / "report.html").exists()
     kinds = {record["kind"] for record in records(folder)}
-    assert kinds == {"run", "train", "clean", "attack", "flags", "cost", "summary"}
+    assert kinds == {
+        "run", "train", "clean", "attack", "flags", "transfer", "work", "time", "raster", "cost", "summary", "test",
+        "work_mean", "verdict", "references",
+    }  # fmt: skip
     assert len(list((folder / "models").iterdir())) == 2
 
 
@@ -90,7 +93,7 @@ def test_killed_half_way_it_goes_on_and_ends_alike(uninterrupted, tmp_path, enou
         (["--models", "snn-latncy"], "did you mean 'snn-latency'"),
         (["--models", ","], "no models"),
         (["--dataset", "events", "--models", "snn-latency"], "expected one of ann, snn-events"),
-        (["--models", "snn-events"], "expected one of ann, snn-direct, snn-poisson, snn-latency"),
+        (["--models", "snn-events"], "expected one of ann, qnn, ann-poisson, ann-latency, snn-direct"),
         (["--dataset", "digit"], "did you mean 'digits'"),
         (["--eps=-0.1"], "finite budgets >= 0"),
         (["--eps", "a/b"], "numbers such as 0.1 or 8/255"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from art_snn.evaluation.attacks import ATTACK_DRAWS, ATTACKS, attack_named, averaged
+from art_snn.evaluation.attacks import ATTACK_DRAWS, ATTACKS, SUITES, attack_named, averaged
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 
 
@@ -118,3 +118,16 @@ def test_the_adaptive_attack_on_neurons_that_cannot_follow(samples):
     classifier = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0.0, 1.0))
     x_adv = attack_named("adaptive").generate(classifier, samples[0][:4], samples[1][:4], 0.1)
     assert np.isfinite(x_adv).all()
+
+
+def test_the_suite_is_an_attack_of_compare(snn, samples):
+    x, y = samples[0][:8], samples[1][:8]
+    suite = attack_named("auto-fast")
+    made = [suite.generate(snn, x, y, 0.1, seed=2) for _ in range(2)]
+    np.testing.assert_array_equal(made[0], made[1])
+    moved = np.abs(made[0].astype(np.float64) - x)
+    assert moved.max() <= 0.1 + 1e-6
+    assert (moved.reshape(8, -1).max(1) > 0).all()  # what stands is at a corner, not at rest
+    apgd = attack_named("apgd-ce").generate(snn, x, y, 0.1, seed=2)
+    assert (snn.predict(made[0]).argmax(1) == y).sum() <= (snn.predict(apgd).argmax(1) == y).sum()
+    assert set(SUITES) == {"auto-fast", "auto-standard", "auto-thorough"}

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from art_snn import Comparison, compare
@@ -34,6 +35,9 @@ def test_worst_case_is_the_intersection_over_attacks_and_smaller_budgets(finishe
             for attack in ATTACKS:
                 for smaller in (e for e in EPS if e <= eps):
                     expected &= result.outcomes[model, attack, smaller]
+            [other] = set(result.models) - {model}
+            for smaller in (e for e in EPS if e <= eps):
+                expected &= result.transfer[other, model, smaller]
             np.testing.assert_array_equal(result.worst_case(model, eps), expected)
         assert (result.worst_case(model, EPS[1]) <= result.worst_case(model, EPS[0])).all()
         assert result.accuracy(model, None, EPS[1]).value <= result.accuracy(model, "pgd", EPS[1]).value
@@ -174,3 +178,69 @@ def test_bad_models_are_named(samples):
 def test_unknown_budget_asked_of_a_result(finished):
     with pytest.raises(KeyError, match=r"got eps=0\.3"):
         finished[0].accuracy("snn", None, 0.3)
+
+
+def test_transfer_is_the_other_models_examples(finished, ann, snn, samples):
+    from art_snn.evaluation.attacks import attack_named
+    from art_snn.evaluation.cells import Measurement, Subject
+    from art_snn.evaluation.store import ResultStore
+
+    result, folder = finished
+    x, y = samples
+    cells = Measurement(x, y, ResultStore(folder), 0, ("pgd",))
+    x_adv = cells.adversarial(Subject("ann", ann), attack_named("pgd"), 0.15)
+    assert x_adv.shape == x.shape
+    np.testing.assert_array_equal(result.transfer["ann", "snn", 0.15], snn.predict(x_adv).argmax(1) == y)
+    np.testing.assert_array_equal(result.outcomes["ann", "pgd", 0.15], ann.predict(x_adv).argmax(1) == y)
+    assert set(result.transfer) == {(a, b, e) for a, b in (("ann", "snn"), ("snn", "ann")) for e in EPS}
+
+
+def test_lost_examples_are_made_again(finished, ann, snn, samples, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(finished[1], tmp_path / "copy")
+    shutil.rmtree(copy / "examples")
+    lines = (copy / "results.jsonl").read_text().splitlines(keepends=True)
+    (copy / "results.jsonl").write_text("".join(line for line in lines if '"kind": "transfer"' not in line))
+    again = compare({"ann": ann, "snn": snn}, *samples, EPS, attacks=ATTACKS, out=copy, verbose=False)
+    for cell, rows in finished[0].transfer.items():
+        np.testing.assert_array_equal(again.transfer[cell], rows)
+
+
+def test_work_is_counted_clean_and_under_attack(finished):
+    done = {(r["model"], r["attack"]): r for r in finished[0].records if r["kind"] == "work"}
+    assert set(done) == {(model, attack) for model in ("ann", "snn") for attack in (None, "pgd")}
+    assert done["ann", None]["acs"] == done["ann", None]["updates"] == 0
+    assert done["snn", None]["acs"] > 0
+    assert done["snn", None]["macs"] > 3 * done["ann", "pgd"]["macs"] / 2
+    assert done["snn", None]["energy"]["45nm-fp32"]["plain"]["compute"] > 0
+    [clean, attacked] = [r for r in finished[0].records if r["kind"] == "time"]
+    assert clean["accuracy"][-1] == finished[0].accuracy("snn").value
+    assert attacked["accuracy"][-1] == finished[0].accuracy("snn", "pgd", 0.15).value
+    assert sum(clean["decided"]) == len(finished[0].clean["snn"])
+
+
+def test_a_list_is_several_networks_of_one_model(snn, ann, samples):
+    import copy
+
+    other = copy.deepcopy(ann)
+    with torch.no_grad():
+        for parameter in other.model.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    models = {"ann": [ann, other], "snn": [snn, snn]}
+    result = compare(models, *samples, [0.1], attacks=["noise", "fgsm"], verbose=False)
+    assert result.clean["ann"].shape == (2, len(samples[0]))
+    assert result.networks("ann") == 2
+    np.testing.assert_array_equal(result.outcomes["ann", "fgsm", 0.1][1], compare(
+        {"ann": other}, *samples, [0.1], attacks=["fgsm"], verbose=False).outcomes["ann", "fgsm", 0.1])  # fmt: skip
+    assert "over seeds" in result.table().header
+    assert result.tests()[0].difference.seeds == 2
+    with pytest.raises(ValueError, match="the same number"):
+        compare({"ann": [ann, other], "snn": snn}, *samples, [0.1], verbose=False)
+
+
+def test_matched_accuracy_is_over_samples_that_all_classify_right(finished):
+    result, _ = finished
+    shared = result.clean["ann"] & result.clean["snn"]
+    for model in result.models:
+        assert result.conditional(model, 0.05).value == result.worst_case(model, 0.05)[shared].mean()

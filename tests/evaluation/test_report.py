@@ -1,5 +1,7 @@
 """The report: self-contained, escaped, and every number backed by a record."""
 
+import copy
+import csv
 import html.parser
 import json
 import re
@@ -9,7 +11,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from art_snn import compare
+from art_snn import Comparison, compare
+from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.plots import PLOTS, new_figure
+from art_snn.evaluation.references import references
 
 
 class Text(html.parser.HTMLParser):
@@ -39,7 +44,7 @@ class Text(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def saved(snn, ann, samples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    hostile = "<script>alert('x')</script>"
+    hostile = "<script>alert('x')</script> $\\x{$ --> | &amp;"
     result = compare(
         {"ann": ann, hostile: snn}, *samples, [0.05, 0.1], attacks=["noise", "pgd"], out=folder, verbose=False
     )
@@ -90,7 +95,8 @@ def test_page_needs_nothing_from_outside_and_runs_no_script(saved):
 def test_figures_are_written_and_deterministic(saved, tmp_path):
     result, folder = saved
     names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {f"{n}.{k}" for n in ("security_curves", "attacks", "examples") for k in ("svg", "png")}
+    figures = {*PLOTS, "examples"}
+    assert names == {f"{n}.{k}" for n in figures for k in ("svg", "png")}
     result.save(tmp_path)
     for name in names:
         assert (tmp_path / "figures" / name).read_bytes() == (folder / "figures" / name).read_bytes()
@@ -99,8 +105,6 @@ def test_figures_are_written_and_deterministic(saved, tmp_path):
 
 
 def test_plot_draws_into_given_axes(saved):
-    from art_snn.evaluation.plots import new_figure
-
     ax = new_figure(4, 3).add_subplot()
     assert saved[0].plot(ax) is ax
     line = ax.get_lines()[0]
@@ -109,6 +113,77 @@ def test_plot_draws_into_given_axes(saved):
         *(100 * saved[0].accuracy("ann", None, e).value for e in (0.05, 0.1)),
     ]
     np.testing.assert_allclose(line.get_ydata(), expected)
+
+
+@pytest.mark.parametrize("kind", sorted(PLOTS))
+def test_every_plot_draws_into_given_axes(saved, kind):
+    ax = new_figure(5, 4).add_subplot()
+    assert saved[0].plot(ax, kind) is ax
+    assert ax.has_data()
+
+
+def test_unknown_plots_and_missing_measurements_are_explained(saved):
+    with pytest.raises(ValueError, match="did you mean 'ladder'"):
+        saved[0].plot(kind="lader")
+    bare = Comparison(["m"], [], [0.1], {"m": np.ones(3, dtype=bool)}, {}, {"m": []})
+    for kind, message in (("transfer", "compare two models"), ("over_time", "T > 1"), ("raster", "SpikingNetwork")):
+        with pytest.raises(ValueError, match=message):
+            bare.plot(kind=kind)
+
+
+def test_the_ladder_accounts_for_every_sample(saved):
+    result = saved[0]
+    ax = result.plot(kind="ladder")
+    ends = {}
+    for bar in ax.patches:
+        ends[round(bar.get_y(), 3)] = max(ends.get(round(bar.get_y(), 3), 0.0), bar.get_x() + bar.get_width())
+    assert list(ends.values()) == pytest.approx([100.0] * len(result.models))
+    last = [bar for bar in ax.patches if bar.get_x() + bar.get_width() == pytest.approx(100.0)]
+    robust = [bar.get_width() for bar in last if bar.get_facecolor() == (1, 1, 1, 1)]
+    expected = [100 * result.accuracy(model, None, result.telling_eps).value for model in result.models]
+    assert robust == pytest.approx(expected)
+
+
+def test_files_beside_the_page_say_the_same(saved):
+    result, folder = saved
+    data = json.loads((folder / "report.json").read_text())
+    assert data["schema"] == 1
+    assert data["verdict"] == result.verdict()
+    assert data["valid"] == {model: result.valid(model) for model in result.models}
+    rows = list(csv.reader((folder / "outcomes.csv").open()))
+    assert len(rows) == 1 + len(result.clean["ann"])
+    column = rows[0].index("ann 0: pgd 0.1")
+    assert [row[column] for row in rows[1:]] == [str(int(v)) for v in result.outcomes["ann", "pgd", 0.1]]
+    markdown = (folder / "report.md").read_text()
+    assert "<script" not in markdown
+    assert "## Paired tests" in markdown
+
+
+def test_references_are_those_of_what_ran(saved, ann, samples):
+    text = (saved[1] / "references.bib").read_text()
+    keys = set(re.findall(r"@\w+\{([^,]+),", text))
+    assert {"madry2018towards", "fang2023spikingjelly", "papernot2016transferability", "mcnemar1947note"} <= keys
+    assert not {"goodfellow2015explaining", "croce2020reliable", "bu2022optimal", "athalye2018synthesizing"} & keys
+    alone = compare({"ann": ann}, *samples, [0.1], attacks=["fgsm"], verbose=False)
+    assert set(references(alone)["entries"]) == {
+        "goodfellow2015explaining", "nicolae2018art", "yik2023neurobench", "horowitz2014computing", "wilson1927probable"
+    }  # fmt: skip
+
+
+def test_an_invalid_model_is_announced_and_its_numbers_withheld(saved, tmp_path):
+    result = copy.copy(saved[0])
+    result.flags = {**result.flags, "ann": [Flag("E1", True, 1.0, 0.01, "no gradient")]}
+    result.records = list(result.records)
+    result._tests = None
+    result.records = [{**r, "valid": False} if r["kind"] == "summary" and r["model"] == "ann" else r
+                      for r in result.records]  # fmt: skip
+    result.save(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "Invalid: ann." in page
+    assert "does not apply" in page
+    matched = page[page.index("Matched clean accuracy") : page.index("Clean accuracy against")]
+    assert matched.count("invalid") == 2
+    assert "more robust" not in page
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from torch import nn
 
 from art_snn import SpikingNetwork
 from art_snn.coding import Direct, EventFrames, Poisson
-from art_snn.networks import ann_twin, cnn
+from art_snn.conversion import QCFS, SRP, ConvertedIF, SpikingActivation, convert
+from art_snn.networks import ann_twin, cnn, mlp
 from art_snn.networks.operations import counting
 
 
@@ -230,3 +231,97 @@ def test_hooks_are_gone_and_misuse_is_explained():
     net(torch.ones(3, 1, 2))
     assert counter.synops.tolist() == [4.0, 4.0]
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in net.modules())
+
+
+def converted(method="qcfs", threshold=0.5):
+    """Two convolutions with a pooled, converted activation between them; weights of one, thresholds told apart."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), QCFS(4, threshold), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 5)
+    )
+    return convert(model, T=4, method=method)
+
+
+@pytest.mark.parametrize("method", ["qcfs", SRP(pre=3)])
+def test_a_converted_network_adds_its_pooled_spikes_in_every_step(method):
+    torch.manual_seed(1)
+    net = converted(method)
+    fired = []
+    node = next(module for module in net.modules() if isinstance(module, ConvertedIF))
+    node.register_forward_hook(lambda m, a, s: fired.append(s))
+    x = torch.rand(1, 1, 4, 4) + 0.01
+    counter = counted(net, x)
+    assert len(fired[0]) == net.T  # pre-simulation included
+    assert counter.synops.item() == pytest.approx(fired[0].sum().item() * 5)
+    assert counter.macs.item() == net.T * 100 * 2  # a padded 3 x 3 convolution of 4 x 4 reaches 100 positions
+    assert counter.updates == net.T * 2 * 16
+    assert counter.rates["body.graph.1.node"].item() == pytest.approx(fired[0].mean().item())
+
+
+def test_thresholds_of_their_own_per_channel_fold_as_well():
+    net = converted()
+    activation = next(module for module in net.modules() if isinstance(module, SpikingActivation))
+    activation.threshold = nn.Parameter(torch.tensor([0.3, 0.7]))
+    fired = []
+    activation.node.register_forward_hook(lambda m, a, s: fired.append(s))
+    counter = counted(net, torch.rand(3, 1, 4, 4))
+    assert counter.synops.sum().item() == pytest.approx(fired[0].sum().item() * 5)
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.spike, self.last = nn.Linear(36, 36), neuron.IFNode(step_mode="m"), nn.Linear(9, 7)
+
+    def forward(self, s):
+        fired = self.spike(3 * self.first(s.flatten(2)))
+        pooled = nn.functional.avg_pool2d(fired.view(-1, 1, 6, 6), 2)
+        return self.last(pooled.flatten(1)).view(*s.shape[:2], 7)
+
+
+def test_functions_pass_spikes_on_like_modules():
+    torch.manual_seed(0)
+    body = Functional()
+    net = SpikingNetwork(Direct(T=3), body)
+    fired = []
+    body.spike.register_forward_hook(lambda m, a, s: fired.append(s))
+    counter = counted(net, torch.rand(2, 1, 6, 6))
+    assert fired[0].sum() > 10
+    assert counter.layers["body.last"].synops.sum().item() == fired[0].sum().item() * 7
+    assert counter.layers["body.first"].macs.tolist() == [3 * 36 * 36] * 2
+
+
+@pytest.mark.parametrize(("builder", "options"), [(cnn, {"channels": (4,), "hidden": 8}), (mlp, {})])
+def test_products_of_a_constant_input_are_named_as_repeated(builder, options):
+    net = builder((1, 8, 8), 10, encoder=Direct(T=5), **options).eval()
+    counter = counted(net, torch.rand(2, 1, 8, 8))
+    assert torch.allclose(counter.repeated, counter.macs * 4 / 5)
+    assert counted(ann_twin(net).eval(), torch.rand(2, 1, 8, 8)).repeated.tolist() == [0.0, 0.0]
+
+
+def test_one_sample_of_an_ordinary_network_multiplies_too():
+    twin = ann_twin(cnn((1, 8, 8), 10, channels=(4,), hidden=8)).eval()
+    counter = counted(twin, torch.rand(1, 1, 8, 8))
+    assert (counter.synops.item(), counter.updates, counter.rates) == (0.0, 0, {})
+    assert counted(nn.Linear(3, 2), torch.tensor([[1.0, 0.0, -1.0]])).synops.tolist() == [4.0]  # signs only
+
+
+@pytest.mark.slow
+def test_agrees_with_spikingjelly_behind_maximum_pooling():
+    """Where every weight meets spikes, and nothing is averaged or padded away, the two counters say the same."""
+    from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        layer.Conv2d(1, 4, 3), neuron.IFNode(v_threshold=0.2), layer.MaxPool2d(2), layer.Conv2d(4, 6, 2),
+        neuron.IFNode(v_threshold=0.1), layer.Flatten(), layer.Linear(24, 10),
+    )  # fmt: skip
+    for module in body:
+        module.step_mode = "m"
+    net = SpikingNetwork(Poisson(T=4, seed=3), body)
+    x = torch.rand(2, 1, 8, 8)
+    ours = counted(net, x).synops.sum().item()
+    net.reseed()
+    theirs = SynOpCounter()
+    with DispatchCounterMode([theirs]), torch.no_grad():
+        net(x)
+    assert ours == theirs.get_total() > 1000

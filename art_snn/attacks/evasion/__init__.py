@@ -1,5 +1,6 @@
 """Evasion attacks on torch tensors: ART's interface, any PyTorch classifier, gradients under a policy."""
 
+from art_snn.attacks.evasion.detector_aware_pgd import DetectorAwarePGD
 from art_snn.attacks.evasion.event_camera import CornerAttack, DashAttack, FrameAttack, MovingDashAttack
 from art_snn.attacks.evasion.event_patch import EventPatch
 from art_snn.attacks.evasion.event_square import EventSquare
@@ -37,6 +38,7 @@ __all__ = [
     "AttackRun",
     "CornerAttack",
     "DashAttack",
+    "DetectorAwarePGD",
     "EventPatch",
     "EventSquare",
     "FrameAttack",

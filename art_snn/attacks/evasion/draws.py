@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from art_snn.coding.draws import sample_ids
+
+__all__ = ["key", "normal", "sample_ids", "uniform"]
 
 
 def key(*parts: int) -> int:
@@ -22,16 +25,6 @@ def key(*parts: int) -> int:
     """
     digest = hashlib.blake2b(b"".join(int(p).to_bytes(16, "little", signed=True) for p in parts), digest_size=4)
     return int.from_bytes(digest.digest(), "little")
-
-
-def sample_ids(x: Tensor) -> list[int]:
-    """One number per sample of a batch, from its content.
-
-    >>> sample_ids(torch.zeros(2, 3)) == sample_ids(torch.zeros(1, 3)) * 2
-    True
-    """
-    rows = np.ascontiguousarray(x.detach().cpu().numpy()).reshape(len(x), -1)
-    return [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
 
 
 def uniform(keys: Sequence[int], shape: Sequence[int], like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Each candidate cell is in one of the states *stay*, *add*, *delete*, with logits
 
 .. math:: \pi = \mathrm{softmax}((A + G) / \tau), \quad G \sim \mathrm{Gumbel}(0, 1), \qquad s = \arg\max \pi
 
-is drawn; of more than k changes those with the largest :math:`\pi` stay; the gradient of the loss at the hard grid is
+is drawn; of more than k changes those with the largest A stay; the gradient of the loss at the hard grid is
 passed through s to :math:`\pi` unchanged and through the softmax to A, together with :math:`\lambda` per changed cell.
 Every M queries A moves by :math:`\gamma` times the mean gradient, normalized per sample. Only hard grids count as
 successes: soft relaxations succeed and then collapse when they are binarized.
@@ -26,6 +26,9 @@ from art_snn.attacks.evasion.victim import Seen
 from art_snn.errors import explain
 from art_snn.threats.projection import largest
 
+_DUST = 1e-6
+"""Weight of the draw itself where A ties: chance decides."""
+
 
 class GumbelEventAttack(GridAttack):
     """Gumbel attack on event grids; see the module's text.
@@ -45,8 +48,8 @@ class GumbelEventAttack(GridAttack):
     attack_params = ["draws", "temperature", "step", "penalty", "start", *GridAttack.attack_params]  # noqa: RUF012
 
     def __init__(
-        self, estimator: Any, k: float = 20, max_iter: int = 100, draws: int = 4, temperature: float = 0.5,
-        step: float = 0.3, penalty: float = 0.1, start: float = 0.05, **kwargs: Any,
+        self, estimator: Any, k: float = 20, max_iter: int = 100, draws: int = 4, temperature: float = 4.0,
+        step: float = 0.1, penalty: float = 0.1, start: float = 0.05, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.draws = draws
         self.temperature = temperature
@@ -115,6 +118,7 @@ class _Chances(GridSearch):
         state = pi.argmax(1)
         change = torch.where(state == 1, 1.0, torch.where(state == 2, -1.0, 0.0)).to(x)
         change = allowed(self.problem, change)
-        rank = torch.where(change != 0, 1 - pi[:, 0], torch.zeros_like(x))
+        learned = torch.sigmoid(odds.amax(1)) + _DUST * pi[:, 1:].amax(1)
+        rank = torch.where(change != 0, learned, torch.zeros_like(x))
         kept = largest(rank.flatten(1), self.flips.k).view_as(x)
         return x + torch.where(kept, change, torch.zeros_like(change))

@@ -12,7 +12,7 @@ from torch import Tensor
 from art_snn.attacks.evasion.arguments import masked
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.search import Problem, Search
-from art_snn.coding import EventFrames
+from art_snn.coding import Encoder, EventFrames, Transformed
 from art_snn.errors import explain, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -57,7 +57,7 @@ class RetimingAttack(NativeAttack):
             raise ValueError(explain("no budget", "jitter, delay or moves", fix))
         _ = self.threat
         net = self.estimator.model
-        if isinstance(net, SpikingNetwork) and not isinstance(net.encoder, EventFrames):
+        if isinstance(net, SpikingNetwork) and not takes_trains(net.encoder):
             came = f"a network whose input goes through {net.encoder!r}"
             fix = "attack estimator.at_spikes(), on x = its spike trains [N, T, *]"
             raise ValueError(explain(came, "spike trains or event frames as input", fix))
@@ -132,3 +132,13 @@ def _check_trains(clean: Tensor) -> None:
         came = f"{summary(clean)}, not all of them whole numbers"
         fix = "pass spikes (0 and 1) or event counts; an analog code has no spikes to move"
         raise ValueError(explain(came, "spikes or counts of events", fix))
+
+
+def takes_trains(code: Encoder) -> bool:
+    """Whether the input of a code is the train itself, perhaps with a transform behind it.
+
+    >>> from art_snn.coding import Latency, SpikeJitter
+    >>> [takes_trains(code) for code in (Transformed(EventFrames(4), SpikeJitter(1)), Latency(4))]
+    [True, False]
+    """
+    return isinstance(code, EventFrames) or (isinstance(code, Transformed) and takes_trains(code.encoder))

@@ -155,7 +155,7 @@ class Victim:
         loss, logits = _mean([d.loss for d in draws]), _mean([d.logits for d in draws])
         grads = [d.grad for d in draws if d.grad is not None]
         grad = _mean(grads) if grads else None
-        if not _finite(loss) or (grad is not None and not _finite(grad)):
+        if not _finite(loss, grad):
             layer = culprit(self.model, lambda: self._look(x, objective, self._keys(ids, _SEARCH, step, 0), gradient))
             raise ValueError(self._complaint(grad if _finite(loss) else None, layer))
         return Seen(loss, grad, logits)
@@ -214,8 +214,9 @@ class Victim:
         return explain(came, "finite gradients", "choose another policy, or a less sharp surrogate")
 
 
-def _finite(values: Tensor) -> bool:
-    return bool(torch.isfinite(values).all())
+def _finite(*values: Tensor | None) -> bool:
+    """Whether everything is a number; asks the device once."""
+    return bool(torch.stack([torch.isfinite(v).all() for v in values if v is not None]).all())
 
 
 def _draws(asked: int | None, stochastic: bool, own: int) -> int:

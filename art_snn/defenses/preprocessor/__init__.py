@@ -1,5 +1,6 @@
 """Transforms of spike trains as ART preprocessors, each with an honest backward pass."""
 
+from art_snn.coding.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
 from art_snn.coding.transform import SpikeTransform, Transformed, spike_transform
 from art_snn.defenses.preprocessor.base import SpikePreprocessor
 from art_snn.defenses.preprocessor.filters import (
@@ -7,7 +8,6 @@ from art_snn.defenses.preprocessor.filters import (
     QuantizedCorrelationFilter,
     RefractoryFilter,
 )
-from art_snn.defenses.preprocessor.randomized import FrameDrop, SpikeDropout, SpikeJitter, TimeWarp
 from art_snn.defenses.preprocessor.smoothing import TemporalSmoothing
 
 __all__ = [

@@ -16,6 +16,7 @@ from art_snn.coding.transform import SpikeTransform
 
 
 class _Randomized(SpikeTransform):
+    keeps_binary = True
     backwards: ClassVar[tuple[str, ...]] = ("through", "identity", "none")
     setting: str
     rest: float | None
@@ -45,6 +46,7 @@ class SpikeJitter(_Randomized):
     (True, True)
     """
 
+    needs_binary = True
     setting, rest = "J", 0
 
     def __init__(
@@ -124,6 +126,7 @@ class TimeWarp(_Randomized):
     True
     """
 
+    needs_binary = True
     setting, rest = "strength", 0
 
     def __init__(self, strength: float = 0.5, *, backward: str | None = None, seed: int | None = None) -> None:

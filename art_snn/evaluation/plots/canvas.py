@@ -1,0 +1,43 @@
+"""The paper that figures are drawn on. Colors are Okabe and Ito's; what a color tells, a marker or hatch tells too."""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+MARKERS = "osD^vP*X"
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "---", "**")
+_SVG = {"svg.hashsalt": "art-snn", "svg.fonttype": "path"}
+
+
+def plain_text() -> AbstractContextManager[None]:
+    """Inside, names are drawn as they are written: a dollar sign is no formula."""
+    return rc_context({"text.parse_math": False})
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure outside pyplot's global state, that can draw itself."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text, the same for the same data."""
+    buffer = io.StringIO()
+    with rc_context(_SVG):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
