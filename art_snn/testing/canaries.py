@@ -3,8 +3,8 @@
 Every canary is a real ART estimator on the bundled digits, trained in seconds when it is first asked for. A diagnosis
 must raise one of the flags that are named for its fault, and no invalidating flag on an honest model.
 
->>> sorted(CANARIES)[:3], len(CANARIES)
-(['c1', 'c10', 'c11'], 22)
+>>> CANARIES["c11"].fault, CANARIES["c11"].flags
+('constant classifier', ('E8',))
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from art_snn import SNNClassifier, SpikingNetwork
 from art_snn.attacks import SNNAutoPGD
 from art_snn.coding import EventFrames, Latency, SpikeTransform, Transformed, spike_transform
 from art_snn.defenses.preprocessor import BackgroundActivityFilter, RefractoryFilter, SpikePreprocessor
-from art_snn.evaluation.flags import encoder_flag
+from art_snn.evaluation.flags import CHECKS, Evidence
 from art_snn.networks import mlp
 
 T, H = 5, 6
@@ -64,8 +64,8 @@ def test_a_hidden_gradient_raises_e7_and_stops_a_gradient_attack():
     x = events(40)
     hidden, honest = (classifier(BackgroundActivityFilter(2, 1, backward=b)) for b in ("none", "smooth"))
     y = honest.predict(x).argmax(1)
-    assert encoder_flag(hidden).raised
-    assert not encoder_flag(honest).raised
+    assert CHECKS["E7"].judge(Evidence(hidden, x, y, 0.3)).raised
+    assert not CHECKS["E7"].judge(Evidence(honest, x, y, 0.3)).raised
     assert not hidden.loss_gradient(x, y).any()
     hit = [
         (clf.predict(FastGradientMethod(clf, eps=0.3).generate(x, y)).argmax(1) != y).mean() for clf in (hidden, honest)
