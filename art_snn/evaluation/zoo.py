@@ -109,13 +109,13 @@ MODELS: dict[str, ModelKind] = {
     **{
         f"snn-{name}": _defended(name)
         for name, chosen in DEFENSES.items()
-        if not chosen.events and not name.startswith("plain")
+        if not name.startswith("plain")
     },
 }  # fmt: skip
 """Models by name: twins, codes, defenses."""
 CONVERTED = "snn-converted"
 EVENT_MODELS = ("ann", "snn-events")
-"""The models for event frames. All but the last are for images."""
+"""What is compared on event frames unless models are named."""
 DEFAULT_MODELS = ("ann", "snn-direct", "snn-poisson", "snn-latency")
 """What is compared on images unless models are named."""
 EVENT_NOTE = "ann sees the mean of the event frames over time: how often each pixel changed, not when"
@@ -152,10 +152,11 @@ TRAINING_EPS = {"digits": 0.1, "mnist": 0.1, "cifar10": 2 / 255, "events": 0.02}
 def models_for(dataset: str) -> list[str]:
     """The models that fit the input of a data set: images, or event frames.
 
-    >>> models_for("events")
-    ['ann', 'snn-events']
+    >>> models_for("events")[:3]
+    ['ann', 'snn-events', 'snn-background-filter']
     """
-    return [name for name in MODELS if (name in EVENT_MODELS if dataset == "events" else name != "snn-events")]
+    frames = {"snn-events", *(name for name, kind in MODELS.items() if kind.defense and DEFENSES[kind.defense].events)}
+    return [name for name in MODELS if (name == "ann" or name in frames if dataset == "events" else name not in frames)]
 
 
 def default_models(dataset: str) -> list[str]:
@@ -191,7 +192,7 @@ def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cp
     builder = mlp if frames or data.input_shape[-1] < 16 else cnn
 
     def bare(encoder: Encoder, copies: int = 1, **options: Any) -> SpikingNetwork:
-        code = EventFrames(recipe.T) if frames else encoder
+        code = EventFrames(recipe.T) if frames and isinstance(encoder, Direct) else encoder
         channels, *size = data.input_shape[-3:]
         return builder((channels * copies, *size), data.nb_classes, encoder=code, seed=seed, **options)
 

@@ -7,6 +7,7 @@ import torch
 from art_snn import data
 from art_snn.coding import Latency, MeanOverTime, Poisson
 from art_snn.conversion import QCFS
+from art_snn.data import load
 from art_snn.evaluation.cards import card
 from art_snn.evaluation.cost import work
 from art_snn.evaluation.store import ResultStore
@@ -39,6 +40,17 @@ def test_defenses_are_trained_as_their_catalogue_says(name, digits):
     if name == "snn-stog":
         assert "StochasticGate" in card(classifier)["activation"]
         assert classifier.model.is_stochastic
+
+
+@pytest.mark.parametrize("name", ["snn-background-filter", "snn-event-dropout", "snn-retiming-at"])
+def test_defenses_of_event_frames_are_models_of_event_data(name):
+    events = load("events")
+    assert name in models_for("events")
+    assert name not in models_for("digits")
+    short = Recipe(T=9, epochs=1, train_samples=64)
+    classifier, record = trained(name, events, short, 0, ResultStore(None), verbose=False)
+    assert record["model"] == name
+    assert classifier.predict(events.x_test[:3]).shape == (3, 10)
 
 
 def test_defaults_are_few_and_fit():
