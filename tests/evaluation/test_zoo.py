@@ -11,12 +11,12 @@ from art_snn.data import load
 from art_snn.evaluation.cards import card
 from art_snn.evaluation.cost import work
 from art_snn.evaluation.store import ResultStore
-from art_snn.evaluation.zoo import DEFAULT_MODELS, MODELS, Recipe, build, default_models, models_for, trained
+from art_snn.evaluation.zoo import DEFAULT_MODELS, Recipe, build, default_models, models_for, trained
 
 RECIPE = Recipe(T=4, epochs=2, train_samples=300)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "snn-events"])
+@pytest.mark.parametrize("name", models_for("digits"))
 def test_every_model_predicts_and_differentiates(name, digits):
     classifier = build(name, digits, RECIPE, seed=0)
     x, y = digits.x_test[:6], digits.y_test[:6]
