@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from art.estimators.classification import PyTorchClassifier
+from spikingjelly.activation_based import neuron
 from torch import nn
 
 from art_snn import compare
@@ -441,3 +442,10 @@ def test_numpy_preprocessing_falls_back_on_arts_attacks(ann, samples):
     assert not flag.raised
     assert flag.samples == 16
     assert CHECKS["W5"].judge(facts).verdict.startswith("not measured")
+
+
+def test_a_body_that_is_stepped_shows_its_whole_train_to_e7():
+    body = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), neuron.LIFNode(), nn.Linear(12, 10))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = SpikingNetwork(Latency(T=6), body)
+    assert torch.equal(front_end(net, x), net.encode(x).flatten(2))

@@ -101,12 +101,15 @@ class EncoderGraph(Check):
 
 
 def front_end(model: nn.Module, x: Tensor) -> Tensor | None:
-    """What the first layer with weights is given when ``model`` runs on ``x``."""
+    """What the first layer with weights is given when ``model`` runs on ``x``, at all steps if it is called at each."""
+    first: list[nn.Module] = []
     seen: list[Tensor] = []
 
-    def keep(module: nn.Module, args: Any) -> None:  # noqa: ARG001 - the hook's signature
-        if not seen and args and isinstance(args[0], Tensor):
-            seen.append(args[0])
+    def keep(module: nn.Module, args: Any) -> None:
+        if args and isinstance(args[0], Tensor):
+            first.append(module)
+            if module is first[0] and (not seen or args[0].shape == seen[0].shape):
+                seen.append(args[0])
 
     weighted = [m for m in model.modules() if any(p.dim() > 1 for p in m._parameters.values() if p is not None)]
     handles = [module.register_forward_pre_hook(keep) for module in weighted]
@@ -115,7 +118,7 @@ def front_end(model: nn.Module, x: Tensor) -> Tensor | None:
     finally:
         for handle in handles:
             handle.remove()
-    return seen[0] if seen else None
+    return torch.stack(seen) if seen else None
 
 
 def _pulled_back(arrived: Tensor, leaf: Tensor) -> Array | None:
