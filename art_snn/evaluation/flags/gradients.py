@@ -118,7 +118,7 @@ def front_end(model: nn.Module, x: Tensor) -> Tensor | None:
     finally:
         for handle in handles:
             handle.remove()
-    return torch.stack(seen) if seen else None
+    return None if not seen else seen[0] if len(seen) == 1 else torch.stack(seen)
 
 
 def _pulled_back(arrived: Tensor, leaf: Tensor) -> Array | None:
