@@ -59,6 +59,10 @@ def _iterated(trials: list[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.knowledge == "white-box" and trial.name != "fgsm"]
 
 
+def _knowing(trials: list[Trial], knowledge: str) -> list[Trial]:
+    return [trial for trial in trials if trial.knowledge == knowledge]
+
+
 class Iterating(_Order):
     """W1."""
 
@@ -84,8 +88,7 @@ class BlackBox(_Order):
 
     def pair(self, trials: list[Trial]) -> tuple[list[Trial], list[Trial]]:
         """See the base class."""
-        white = [trial for trial in trials if trial.knowledge == "white-box"]
-        return white, [trial for trial in trials if trial.knowledge == "black-box"]
+        return _knowing(trials, "white-box"), _knowing(trials, "black-box")
 
 
 class Noise(_Order):
@@ -99,8 +102,7 @@ class Noise(_Order):
 
     def pair(self, trials: list[Trial]) -> tuple[list[Trial], list[Trial]]:
         """See the base class."""
-        white = [trial for trial in trials if trial.knowledge == "white-box"]
-        return white, [trial for trial in trials if trial.knowledge == "none"]
+        return _knowing(trials, "white-box"), _knowing(trials, "none")
 
 
 class SilentSuccess(Check):
