@@ -23,6 +23,7 @@ compare: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/art-snn compare --dataset digits --out runs/compare-digits
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network
 	$(BIN)/python benchmarks/speed.py --table
