@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench test test-all lint clean
+.PHONY: venv compare bench test test-all test-wheel lint clean
 
 venv: $(STAMP)
 
@@ -33,6 +33,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS)
+
+test-wheel: $(STAMP)
+	$(BIN)/python tests/release/installed.py --python $(PYTHON)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
