@@ -16,14 +16,13 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("art-snn needs Python 3.11 or newer; try: make PYTHON=python3.12 venv" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
 	@touch $(STAMP)
 
 compare: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/art-snn compare --dataset digits --out runs/compare-digits
 
 bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network
 	$(BIN)/python benchmarks/speed.py --table

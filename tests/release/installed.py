@@ -2,8 +2,9 @@
 
     python tests/release/installed.py --python python3.12 [--slow] [pytest arguments]
 
-builds the sdist and from it the wheel, installs the wheel with its test extra into an empty environment, unpacks the
-sdist without ``art_snn`` into another folder, and there runs the README's example, ``art-snn compare`` and the tests.
+builds the sdist and from it the wheel, installs the wheel and what its tests need into an empty environment, unpacks
+the sdist without ``art_snn`` into another folder, and there runs the README's example, ``art-snn compare`` and the
+tests.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 
 def install(wheel: Path, interpreter: str, place: Path) -> Path:
-    """An environment that has the wheel, its test extra, and nothing else."""
+    """An environment that has the wheel, what its tests need, and nothing else."""
     subprocess.run([interpreter, "-m", "venv", str(place)], check=True)
     python = place / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"{wheel}[test]"], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"{wheel}[test,bench]"], check=True)
     return python
 
 
