@@ -21,6 +21,9 @@ from art_snn.files import plain_name, write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_LARGEST, _EXPANSION = 2**28, 20
+"""Bytes of an unpacked array that are always accepted, and bytes per byte of the file: more is a zip bomb."""
+
 
 def read_npz(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> Array:
     """The events ``[E]`` of an ``.npz`` file with 1-D arrays t, x, y, p of any integer type.
@@ -47,7 +50,8 @@ def _columns(data: bytes) -> list[Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             there = archive.namelist()
-            columns = [_column(archive.read(f"{name}.npy")) for name in FIELDS if f"{name}.npy" in there]
+            limit = max(_LARGEST, _EXPANSION * len(data))
+            columns = [_column(_content(archive, f"{name}.npy", limit)) for name in FIELDS if f"{name}.npy" in there]
     except Exception as error:
         came = f"a damaged file, or arrays that are not 1-D integers ({type(error).__name__})"
         fix = "save it anew from integer arrays: np.savez(path, t=t, x=x, y=y, p=p)"
@@ -55,6 +59,13 @@ def _columns(data: bytes) -> list[Array]:
     if len(columns) < len(FIELDS):
         raise ValueError(explain(f"arrays {there}", "t, x, y and p", "np.savez(path, t=t, x=x, y=y, p=p)"))
     return columns
+
+
+def _content(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """One unpacked array; the size that the archive states is all that is ever unpacked."""
+    if archive.getinfo(name).file_size > limit:
+        raise ValueError
+    return archive.read(name)
 
 
 def _column(content: bytes) -> Array:
