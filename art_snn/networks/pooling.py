@@ -41,11 +41,11 @@ class _Halved(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ARG004
-        quarter = torch.div(grad, 4, out=buffer(grad.shape, grad))
         *outer, height, width = grad.shape
         if torch.is_grad_enabled() or is_wrapped(grad):
-            spread = quarter[..., :, None, :, None].expand(*outer, height, 2, width, 2)
+            spread = (grad / 4)[..., :, None, :, None].expand(*outer, height, 2, width, 2)
             return spread.reshape(*outer, 2 * height, 2 * width)
+        quarter = torch.div(grad, 4, out=buffer(grad.shape, grad))
         dx = buffer((*outer, height, 2, 2 * width), grad)
         upper = dx[..., 0, :].view(*outer, height, width, 2)
         torch.stack([quarter, quarter], -1, out=upper)
