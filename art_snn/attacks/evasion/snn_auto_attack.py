@@ -1,7 +1,8 @@
 """SNNAutoAttack: a fixed ladder of attacks, the per-sample worst case, and the record of how it was reached.
 
 0. Preflight: conditions under which no number means anything are errors (:mod:`art_snn.attacks.evasion.preflight`).
-1. Calibration of gradient policy, sharpness and code backward on samples that are not evaluated.
+1. One run of Auto-PGD with a fixed sharp policy: what falls to it needs no tuning, and no time for it. Calibration of
+   gradient policy, sharpness and code backward for the survivors, on samples that are not evaluated.
 2. Auto-PGD on cross entropy with the best policy, restarts until the robust accuracy stands still.
 3. Survivors: policies of other families with SA-PGD and Auto-PGD on the margin, targeted Auto-PGD, FAB; for a latency
    code, LatencyPGD.
@@ -189,12 +190,25 @@ class _Evaluation:
             self.say: Callable[[str], None] = bar.write if self.suite.progress else logger.debug
             self.say(HEADER)
             self._note("clean", "", len(self.clean), int(self.state.wrong.sum()), 0, 0)
-            candidates = self._choose()
-            self._main(candidates)
-            self._diverse(candidates)
-            self._without_gradient()
+            self._untuned()
+            if len(self.state.open):
+                candidates = self._choose()
+                self._main(candidates)
+                self._diverse(candidates)
+                self._without_gradient()
             unconfirmed = self._confirm()
         return self._report(unconfirmed)
+
+    def _untuned(self) -> None:
+        """One run of the first fixed policy, where a calibration is to come."""
+        if not self.spiking or self.votes > 1 or self.suite.calibration is None:
+            return
+        candidate = self._fixed()[0]
+        self._rung("apgd-ce, fixed", candidate, self._make(SNNAutoPGD, candidate, self.plan.steps, 50), comparable=True)
+
+    def _fixed(self) -> list[Candidate]:
+        """The fixed policies that the model can follow."""
+        return [one for one in fixed_set() if cal.follows(one, self.model)] or [own()]
 
     def _choose(self) -> list[Candidate]:
         """Candidates in order of strength; a single one for a network without spikes."""
@@ -202,7 +216,7 @@ class _Evaluation:
             self._choose_draws()
             return [own()]
         if self.suite.calibration is None:
-            return [one for one in fixed_set() if cal.follows(one, self.model)] or [own()]
+            return self._fixed()
         self._choose_draws()
         x, y = self.suite.calibration
         trials: list[NativeAttack] = []
