@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from art_snn.errors import explain, suggest
+from art_snn.evaluation.aurc import areas
+from art_snn.evaluation.bootstrap import Term
+from art_snn.evaluation.draws import unpack, worst_draws
 from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.paired import Difference, contrast
 from art_snn.evaluation.statistics import Proportion, proportion, seed_spread
 from art_snn.evaluation.table import Table
 from art_snn.evaluation.verdict import PairedTest, paired_tests
@@ -101,6 +105,36 @@ class Comparison:
             worst = {model: {eps: self.worst_case(model, eps) for eps in budgets} for model in self.usable}
             self._tests = paired_tests(worst, seed=self.seed)
         return self._tests
+
+    def aurc(self, model: str, other: str | None = None) -> Difference:
+        """Area under the worst-case curve from 0 to the largest budget, or its difference to another model's.
+
+        :raises ValueError: if no budget above 0 was run.
+        """
+        terms = [Term(areas(self._curve(model)))]
+        if other is None:
+            return contrast(terms, bounds=(0.0, 1.0), seed=self.seed)
+        return contrast([*terms, Term(areas(self._curve(other)), sign=-1)], seed=self.seed)
+
+    def _curve(self, model: str) -> dict[float, Array]:
+        return {0.0: self.clean[model], **{eps: self.worst_case(model, eps) for eps in self.eps if eps > 0}}
+
+    def expected(self, model: str, eps: float) -> Difference | None:
+        """Expected accuracy of one evaluation draw in the worst case, see :mod:`art_snn.evaluation.draws`.
+
+        :param eps: the budget; 0 for clean samples.
+        :return: with an interval over seeds, samples and draws; ``None`` for a model that is not random.
+        """
+        found: dict[int, list[Array]] = {}
+        for record in self.records:
+            counts = record["kind"] == "clean" or record.get("attack") in self.attacks
+            if counts and record["model"] == model and "draws" in record and record.get("eps", 0.0) <= eps:
+                outcomes = unpack(record["draws"], self.clean[model].shape[-1])
+                found.setdefault(record["network"], []).append(outcomes)
+        if not found:
+            return None
+        worst = np.stack([worst_draws(cells) for _, cells in sorted(found.items())])
+        return contrast([Term(worst.mean(1), worst.shape[1])], bounds=(0.0, 1.0), seed=self.seed)
 
     def accuracy(self, model: str, attack: str | None = None, eps: float | None = None) -> Proportion:
         """Share of correct samples: clean, under one attack, or (``attack=None`` with a budget) in the worst case.
