@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,12 @@ class Measurement:
         with counted(subject.classifier.model) as cost:
             inside, used = self._generate(subject, attack, eps, seed)
         answers = subject.draws(inside, derived_seed(seed, "judge"))
-        self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
+        kept = self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
         return self.store.add({
             "key": key, "kind": "attack", "model": subject.name, "network": subject.network, "attack": attack.name,
             "eps": eps, **judged(answers, self.y),
-            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "forwards": cost.forwards,
+            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "examples": kept,
+            "forwards": cost.forwards,
             "backwards": cost.backwards, "seconds": cost.seconds,
         })  # fmt: skip
 
@@ -167,10 +169,19 @@ class Measurement:
             subject.classifier, self.x, self.y, largest, seed, DEFAULT, trials=trials, clean=correct, all_labels=self.y
         )
 
-    def _keep_examples(self, key: str, images: Array) -> None:
+    def evidence(self, subject: Subject, eps: float) -> Evidence:
+        """Samples for probes of a model at a budget, before anything is known of it."""
+        seed = derived_seed(self.seed, "evidence", subject.identity)
+        return Evidence(subject.classifier, self.x, self.y, eps, seed, DEFAULT)
+
+    def _keep_examples(self, key: str, images: Array) -> Record:
+        """Keep adversarial samples; where, how many, and the SHA-256 of the file."""
         self._examples[key] = images
+        content = save({"x_adv": np.ascontiguousarray(images)})
         if self.store.folder is not None:
-            write_whole(self._example_file(key), save({"x_adv": np.ascontiguousarray(images)}))
+            write_whole(self._example_file(key), content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": f"examples/{key}.safetensors", "samples": len(images), "sha256": digest}
 
     def examples(self, key: str) -> Array | None:
         """The first adversarial images of a finished attack cell."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from art_snn.errors import explain, suggest
+from art_snn.evaluation.attacks import attack_named
 from art_snn.evaluation.aurc import areas
 from art_snn.evaluation.bootstrap import Term
 from art_snn.evaluation.draws import unpack, worst_draws
@@ -88,6 +89,25 @@ class Comparison:
         """Accuracy under what was made against all other models; ``None`` where nothing was transferred."""
         rows = [row for (_, name, level), row in self.transfer.items() if name == model and level == eps]
         return proportion(np.logical_and.reduce(rows)) if rows else None
+
+    def gap(self, model: str, eps: float) -> dict[str, float] | None:
+        """Accuracy left by attacks that look inside and by those that do not, transfer among these.
+
+        :return: ``white``, ``black``, and ``only_black``, the share of samples that only the latter break; ``None``
+            where one kind did not run.
+        """
+        kinds: dict[bool, list[Array]] = {True: [], False: []}
+        for attack in self.attacks:
+            knowledge = attack_named(attack).knowledge
+            if knowledge != "none":
+                kinds[knowledge == "white-box"].append(np.atleast_2d(self.outcomes[model, attack, eps]))
+        kinds[False] += [np.atleast_2d(row) for (_, m, level), row in self.transfer.items() if m == model and level == eps]
+        if not kinds[True] or not kinds[False]:
+            return None
+        clean = np.atleast_2d(self.clean[model])
+        white, black = (clean & np.logical_and.reduce(kinds[kind]) for kind in (True, False))
+        shares = {"white": white.mean(), "black": black.mean(), "only_black": (white & ~black).mean()}
+        return {name: float(share) for name, share in shares.items()}
 
     def conditional(self, model: str, eps: float) -> Proportion | None:
         """Worst case on the samples that every usable model classifies right, so that clean accuracy is matched.
@@ -220,7 +240,8 @@ class Comparison:
 
         :param ax: axes to draw into; a new figure without them.
         :param kind: ``security_curves``, ``attacks``, ``ladder``, ``transfer``, ``pareto``, ``over_time``,
-            ``decisions`` or ``raster``.
+            ``decisions``, ``raster``, ``convergence``, ``surrogates``, ``gradient_norms``, ``cosines`` or
+            ``certificates``.
         :raises ValueError: for another kind, or one that nothing was measured for.
         """
         from art_snn.evaluation.plots import PLOTS, plain_text
@@ -273,40 +294,6 @@ class Comparison:
         from art_snn.evaluation.report import write_report
 
         return write_report(self, Path(folder))
-
-    def summary_records(self) -> list[dict[str, Any]]:
-        """The numbers of table and report as records, so that each has a line behind it."""
-        totals = [{"key": f"cost-{model}", "kind": "cost", "model": model, **self.cost(model)} for model in self.models]
-        tests = [
-            {"key": f"test-{test.first}-{test.second}-{test.eps!r}", "kind": "test", **test.record()}
-            for test in self.tests()
-        ]
-        works = [
-            {"key": f"work-{model}-{attacked}", "kind": "work_mean", "model": model, "attacked": attacked, **found}
-            for model in self.models
-            for attacked in (False, True)
-            if (found := self.work(model, attacked=attacked))
-        ]
-        verdict = {"key": "verdict", "kind": "verdict", "eps": self.telling_eps, "sentences": self.verdict()}
-        return [
-            *totals,
-            *(self._summary(model, eps) for model in self.models for eps in self.eps),
-            *tests,
-            *works,
-            verdict,
-        ]
-
-    def _summary(self, model: str, eps: float) -> dict[str, Any]:
-        conditional, moved = self.conditional(model, eps), self.transferred(model, eps)
-        return {
-            "key": f"summary-{model}-{eps!r}", "kind": "summary", "model": model, "eps": eps,
-            "clean": self.accuracy(model).record(), "worst_case": self.accuracy(model, None, eps).record(),
-            "over_seeds": seed_spread(self.worst_case(model, eps)), "networks": self.networks(model),
-            "attacks": {attack: self.accuracy(model, attack, eps).value for attack in self.attacks},
-            "transfer": None if moved is None else moved.record(),
-            "conditional": None if conditional is None else conditional.record(),
-            "valid": self.valid(model), "flags": [flag.id for flag in self.raised(model)],
-        }  # fmt: skip
 
     def cost(self, model: str) -> dict[str, float]:
         """Samples sent forward, samples differentiated and seconds, over all of the model's cells."""
