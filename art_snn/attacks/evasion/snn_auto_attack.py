@@ -53,6 +53,7 @@ from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_pgd import SNNAutoPGD
 from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
+from art_snn.attacks.evasion.summary import Writer, check_writer
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.victim import Victim
 from art_snn.errors import explain
@@ -83,6 +84,7 @@ class SNNAutoAttack(EvasionAttack):
     :param transfer: ART PyTorch classifiers to borrow gradients from.
     :param eot: draws per gradient of a stochastic model; ``None`` chooses on the calibration split, else 10.
     :param votes: predictions per decision of a stochastic model; ``None`` is 10.
+    :param summary_writer: TensorBoard curves of every rung, each in a folder of its own.
     :raises ValueError: for a parameter out of range.
 
     >>> from torch import nn
@@ -105,9 +107,9 @@ class SNNAutoAttack(EvasionAttack):
         self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, preset: str | Preset = "standard",
         batch_size: int = 64, seed: int = 0, verbose: bool = True, progress: bool = False,
         calibration: tuple[Any, Any] | None = None, transfer: Sequence[Any] = (), eot: int | None = None,
-        votes: int | None = None,
+        votes: int | None = None, summary_writer: Writer = False,
     ) -> None:  # fmt: skip
-        super().__init__(estimator=estimator)
+        super().__init__(estimator=estimator, summary_writer=check_writer(summary_writer))
         self.norm = norm
         self.eps = eps
         self.preset = preset
@@ -321,7 +323,8 @@ class _Evaluation:
         attack: NativeAttack = kind(
             suite.estimator, norm=suite.norm, eps=suite.eps, max_iter=steps, batch_size=suite.batch_size,
             seed=key(suite.seed, restart), eot=self.eot, votes=suite.votes,
-            policy=None if candidate is None else candidate.policy, **more,
+            policy=None if candidate is None else candidate.policy,
+            summary_writer=suite.summary_writer or False, **more,
         )  # fmt: skip
         return attack
 
