@@ -67,7 +67,9 @@ def surrogate_spread(result: Comparison, ax: Axes | None = None) -> Axes:
     rows = np.arange(len(records))
     for i, name in enumerate(names):
         values = [100 * record["accuracy"].get(name, np.nan) for record in records.values()]
-        ax.scatter(values, rows, marker=MARKERS[i % len(MARKERS)], color=COLORS[i % len(COLORS)], label=name, s=36, alpha=0.8)
+        ax.scatter(
+            values, rows, marker=MARKERS[i % len(MARKERS)], color=COLORS[i % len(COLORS)], label=name, s=36, alpha=0.8
+        )
     worst = [100 * record["ensemble"] for record in records.values()]
     ax.scatter(worst, rows, marker="|", s=300, color="#000000", label="all together")
     ax.set_yticks(rows, list(records))
