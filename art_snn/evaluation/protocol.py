@@ -152,10 +152,15 @@ def _subjects(models: Mapping[str, Networks]) -> dict[str, list[Subject]]:
     if len(set(counts.values())) > 1 or not min(counts.values()):
         fix = "train every model from the same seeds"
         raise ValueError(explain(f"numbers of networks {counts}", "the same number, at least one, for all", fix))
-    return {
+    subjects = {
         name: [Subject(name, classifier, index) for index, classifier in enumerate(networks)]
         for name, networks in listed.items()
     }
+    for networks in subjects.values():
+        for subject in networks:
+            if any(subject.identity == earlier.identity for earlier in networks[: subject.network]):
+                subject.identity = fingerprint(subject.identity, subject.network)  # cells of its own
+    return subjects
 
 
 def _samples(subjects: list[Subject], x: Array, y: Array) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from art_snn.evaluation.escaping import markdown_text
+from art_snn.evaluation.flags import CHECKS
 from art_snn.evaluation.plots import (
     attack_bars,
     attack_ladder,
@@ -203,6 +205,8 @@ def _page(result: Comparison, figures: dict[str, str]) -> str:
         verdict=result.verdict(),
         cost={model: result.cost(model) for model in result.models},
         flag_rows=flag_rows(result),
+        titles=defaultdict(str, {name: check.title for name, check in CHECKS.items()}),
+        raised=[(model, flag) for model in result.models for flag in result.raised(model)],
         tests=paired_table(result),
         extra=_extra(result),
         subset=next((record["samples"] for record in result.records if record["kind"] == "convergence"), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from art_snn.errors import explain
 from art_snn.evaluation.plots.canvas import COLORS, MARKERS, new_figure
@@ -43,7 +44,7 @@ def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
         color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
         ax.plot(at, 100 * np.array(left), marker=marker, color=color, label=model, ms=4)
     ax.axvline(longest * 1.2 + 1, color="#888888", lw=0.8, ls=":")
-    ax.set_xscale("symlog", linthresh=1)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.3)
     ticks = [0, 1, 2, 5, 10, 20, 50, 100]
     shown = [tick for tick in ticks if tick <= longest]
     ax.set_xticks(shown, [str(tick) for tick in shown])
@@ -98,6 +99,10 @@ def gradient_norms(result: Comparison, ax: Axes | None = None) -> Axes:
         centres = np.sqrt(edges[1:] * edges[:-1])
         ax.plot(centres, counts, drawstyle="steps-mid", color=color, marker=marker, ms=4, label=model)
     ax.set_xscale("log")
+    for place in (ax.xaxis.set_major_locator, ax.xaxis.set_minor_locator):
+        place(NullLocator())
+    ticks = np.unique([float(f"{edge:.1g}") for edge in np.geomspace(edges[0], edges[-1], 5)])
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set(xlabel="L2 norm of the margin's input gradient", ylabel="samples (%)")
     ax.grid(visible=True, alpha=0.3)
     ax.legend(frameon=False, fontsize="small")
