@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from art_snn.evaluation.plots.probes import in_order
 from art_snn.evaluation.table import Table
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def surrogate_table(result: Comparison) -> Table:
     for record in _of(result, "surrogates"):
         left = record["accuracy"]
         if len(left) > 1:
-            most, least = max(left, key=left.__getitem__), min(left, key=left.__getitem__)
+            names = in_order(left)
+            most, least = max(names, key=left.__getitem__), min(names, key=left.__getitem__)
             named = [f"{name}: {_percent(left[name])}" for name in (most, least)]
             rows.append([record["model"], named[0], _percent(left["own"]), named[1], _percent(record["ensemble"])])
     return Table(["model", "most flattering", "its own", "strongest", "all together"], rows)

@@ -28,7 +28,7 @@ from art_snn.evaluation.probes import probe
 from art_snn.evaluation.references import references
 from art_snn.evaluation.seeding import fingerprint
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.evaluation.stored import comparison_of, images
+from art_snn.evaluation.stored import as_stored, comparison_of, images
 from art_snn.evaluation.summaries import summary_records
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,10 +114,10 @@ def evaluate(
                 bar.set_description(f"{networks[0].name}: probes")
                 records += probe(measurement, networks[0], telling)
     order = list(dict.fromkeys(record["key"] for record in records))
-    result = comparison_of([store.records[key] for key in order])
+    result = comparison_of([as_stored(store.records[key]) for key in order])
     derived = [*summary_records(result), references(result)]
     index = {"key": "index", "kind": "index", "records": [*order, *(record["key"] for record in derived)]}
-    result.records += [store.add(record) for record in (*derived, index)]
+    result.records += [as_stored(store.add(record)) for record in (*derived, index)]
     result.images = images(result, measurement.examples)
     if out is not None:
         order = [record["key"] for record in result.records]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,16 @@ def load_comparison(folder: str | os.PathLike[str]) -> Comparison:
 
     result.images = images(result, examples)
     return result
+
+
+def as_stored(record: Record) -> Record:
+    """The record as it would be read back, so that a report is the same before and after.
+
+    >>> list(as_stored({"kind": "run", "eps": (0.1,)}).items())
+    [('eps', [0.1]), ('kind', 'run')]
+    """
+    found: Record = json.loads(json.dumps(record, sort_keys=True))
+    return found
 
 
 def comparison_of(records: list[Record]) -> Comparison:

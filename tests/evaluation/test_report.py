@@ -194,6 +194,9 @@ def test_an_invalid_model_is_announced_and_its_numbers_withheld(saved, tmp_path)
     assert "more robust" not in page
 
 
+BROWSERS_OWN = (".google.com", ".googleapis.com", ".gvt1.com", ".gstatic.com")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 @pytest.mark.parametrize("size", ["1280,1600", "390,1600"])
@@ -202,8 +205,11 @@ def test_opens_in_a_browser_without_console_errors(saved, tmp_path, size):
     done = subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
          f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", f"--window-size={size}",
-         f"--screenshot={shot}", (saved[1] / "report.html").as_uri()],
+         f"--screenshot={shot}",
+         f"--log-net-log={tmp_path / 'net.json'}", (saved[1] / "report.html").as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
     assert shot.stat().st_size > 10_000
+    hosts = set(re.findall(r'"url":"(?:https?|wss?)://([^/"]+)', (tmp_path / "net.json").read_text()))
+    assert not {host for host in hosts if not f".{host}".endswith(BROWSERS_OWN)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import NullLocator
 
 from art_snn.errors import explain
+from art_snn.evaluation.flags.pool import POOL
 from art_snn.evaluation.plots.canvas import COLORS, MARKERS, new_figure
 
 if TYPE_CHECKING:
@@ -26,6 +28,16 @@ def probed(result: Comparison, kind: str, part: str) -> dict[str, dict[str, Any]
         fix = "run it through compare; what cannot be measured stands in results.jsonl with the reason"
         raise ValueError(explain(f"no measurement of {kind}", "at least one model's", fix))
     return {model: found[model] for model in result.models if model in found}
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Surrogates: the network's own first, then the pool's in its order.
+
+    >>> in_order(["bptr", "atan 2", "own", "bptr"])
+    ['own', 'atan 2', 'bptr']
+    """
+    known = ["own", *POOL]
+    return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
 def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
@@ -63,7 +75,7 @@ def surrogate_spread(result: Comparison, ax: Axes | None = None) -> Axes:
     records = {m: r for m, r in probed(result, "surrogates", "accuracy").items() if len(r["accuracy"]) > 1}
     if not records:
         raise ValueError(explain("no network that spikes", "at least one", "compare a SpikingNetwork"))
-    names = list(dict.fromkeys(name for record in records.values() for name in record["accuracy"]))
+    names = in_order(name for record in records.values() for name in record["accuracy"])
     ax = new_figure(6.4, 1.2 + 0.55 * len(records)).add_subplot() if ax is None else ax
     rows = np.arange(len(records))
     for i, name in enumerate(names):
@@ -120,7 +132,7 @@ def gradient_cosines(result: Comparison, ax: Axes | None = None, model: str | No
         raise ValueError(explain("no network that spikes", "at least one", "compare a SpikingNetwork"))
     model = next(iter(records)) if model is None else model
     cosines = records[model]["cosines"]
-    names = list(cosines)
+    names = in_order(cosines)
     values = np.array([[cosines[a][b] for b in names] for a in names])
     ax = new_figure(4.8, 4.2).add_subplot() if ax is None else ax
     ax.imshow(values, vmin=-1, vmax=1, cmap="cividis")
