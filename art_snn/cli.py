@@ -1,4 +1,4 @@
-"""The command line: ``art-snn compare``, ``art-snn doctor`` and ``art-snn list``."""
+"""The command line: ``art-snn compare``, ``report``, ``doctor`` and ``list``."""
 
 from __future__ import annotations
 
@@ -91,6 +91,20 @@ def compare(
         raise click.ClickException(str(error)) from error
     _show(console, result)
     console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write there; into RESULTS by default.")
+def report(results: Path, out: Path | None) -> None:
+    """Make the report of a finished comparison again, from the folder RESULTS; nothing is run."""
+    from art_snn.evaluation.stored import load_comparison
+
+    try:
+        made = load_comparison(results).save(results if out is None else out)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Report: {made}")
 
 
 def _show(console: Console, result: Comparison) -> None:

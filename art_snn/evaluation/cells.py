@@ -88,6 +88,13 @@ class Measurement:
         """Content address of a cell."""
         return fingerprint(__version__, kind, subject.identity, self._data, self.seed, *parts)
 
+    def samples(self) -> Record:
+        """The first samples as they are, kept to be shown beside adversarial ones."""
+        key = fingerprint("samples", self._data)
+        kept = self._keep_examples(key, self.x[:EXAMPLES])
+        labels = [int(label) for label in self.y[:EXAMPLES]]
+        return {"key": key, "kind": "samples", "labels": labels, "examples": kept}
+
     def clean(self, subject: Subject) -> Record:
         """Predictions on the samples as they are."""
         key = self.key(subject, "clean")

@@ -101,7 +101,9 @@ class Comparison:
             knowledge = attack_named(attack).knowledge
             if knowledge != "none":
                 kinds[knowledge == "white-box"].append(np.atleast_2d(self.outcomes[model, attack, eps]))
-        kinds[False] += [np.atleast_2d(row) for (_, m, level), row in self.transfer.items() if m == model and level == eps]
+        kinds[False] += [
+            np.atleast_2d(row) for (_, m, level), row in self.transfer.items() if m == model and level == eps
+        ]
         if not kinds[True] or not kinds[False]:
             return None
         clean = np.atleast_2d(self.clean[model])

@@ -1,7 +1,7 @@
 """How far the attacks could be trusted to go: convergence, restarts, other surrogates, gradients, certificates.
 
-Measured on a fixed subset of the samples at one budget, with Auto-PGD on the margin and the first network of each model.
-These numbers stand beside the worst case and are not part of it.
+Measured on a fixed subset of the samples at one budget, with Auto-PGD on the margin and the first network of each
+model. These numbers stand beside the worst case and are not part of it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,11 @@ def _convergence(evidence: Evidence) -> Mapping[str, Any]:
     right = ~long.initially_wrong
     if evidence.declared:
         runs = {step: _attacked(evidence, step) for step in steps[1:] if step < evidence.steps}
-        left = [float(right.mean()), *(run.summary["robust_accuracy"] for run in runs.values()), long.robust_accuracy[0]]
+        left = [
+            float(right.mean()),
+            *(run.summary["robust_accuracy"] for run in runs.values()),
+            long.robust_accuracy[0],
+        ]
     else:
         first = long.success & (long.restart == 0)
         left = [float(right.mean()), *(float((right & ~(first & (long.step <= step))).mean()) for step in steps[1:])]
@@ -109,8 +113,10 @@ def _gradients(evidence: Evidence) -> Mapping[str, Any]:
     if grad is None:
         return {"reason": "no input gradient"}
     flat = grad.reshape(len(grad), -1).astype(np.float64)
+    norms = np.linalg.norm(flat, axis=1)
     return {
-        "norms": [float(norm) for norm in np.linalg.norm(flat, axis=1)], "sparsity": float((flat == 0).mean()),
+        "norms": [float(norm) for norm in norms], "median_norm": float(np.median(norms)),
+        "sparsity": float((flat == 0).mean()),
         "zero": float((flat == 0).all(1).mean()), "cosines": policy_cosines(evidence, x, y),
     }  # fmt: skip
 

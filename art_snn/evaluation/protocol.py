@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,14 +21,14 @@ from art_snn.errors import explain
 from art_snn.estimators.checks import check_input, check_labels
 from art_snn.evaluation.attacks import ATTACKS, Attack, attack_named
 from art_snn.evaluation.cards import card
-from art_snn.evaluation.cells import EXAMPLES, Measurement, Subject
+from art_snn.evaluation.cells import Measurement, Subject
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.examination import examine, source_attack, transfer
-from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.probes import probe
 from art_snn.evaluation.references import references
 from art_snn.evaluation.seeding import fingerprint
 from art_snn.evaluation.store import Record, ResultStore
+from art_snn.evaluation.stored import as_stored, comparison_of, images
 from art_snn.evaluation.summaries import summary_records
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -98,29 +98,29 @@ def evaluate(
     carried = source_attack(chosen)
     measurement = Measurement(x, y, store, seed, () if carried is None else (carried.name,))
     header = {**_header(subjects, chosen, budgets, measurement, seed), **(notes or {})}
-    order: list[str] = [store.add(record)["key"] for record in (header, *training)]
-    result = Comparison(list(subjects), [a.name for a in chosen], budgets, {}, {}, {}, seed=seed)
+    records = [store.add(record) for record in (header, *training, measurement.samples())]
     with tqdm(total=len(every) * (len(chosen) * len(budgets) + 2), disable=not verbose, unit="cell") as bar:
         for networks in subjects.values():
-            order += _measure(networks, chosen, measurement, result, bar)
+            records += _measure(networks, chosen, budgets, measurement, bar)
         if carried is not None:
-            order += _transfer(subjects, carried, measurement, result)
+            records += _transfer(subjects, carried, budgets, measurement)
         for subject in every:
             bar.set_description(f"{subject.name}: operations")
-            order += [record["key"] for record in examine(measurement, subject, carried, budgets[-1])]
+            records += examine(measurement, subject, carried, budgets[-1])
             bar.update()
-    for networks in subjects.values():
-        bar.set_description(f"{networks[0].name}: probes")
-        order += [record["key"] for record in probe(measurement, networks[0], result.telling_eps or budgets[-1])]
-    order = list(dict.fromkeys(order))
-    result.records = [store.records[key] for key in order]
+        if budgets[-1] > 0:
+            telling = comparison_of(records).telling_eps
+            for networks in subjects.values():
+                bar.set_description(f"{networks[0].name}: probes")
+                records += probe(measurement, networks[0], telling)
+    order = list(dict.fromkeys(record["key"] for record in records))
+    result = comparison_of([as_stored(store.records[key]) for key in order])
     derived = [*summary_records(result), references(result)]
     index = {"key": "index", "kind": "index", "records": [*order, *(record["key"] for record in derived)]}
-    derived = [store.add(record) for record in (*derived, index)]
-    order += [record["key"] for record in derived]
-    result.records += derived
-    result.images = _images(result, measurement)
+    result.records += [as_stored(store.add(record)) for record in (*derived, index)]
+    result.images = images(result, measurement.examples)
     if out is not None:
+        order = [record["key"] for record in result.records]
         store.rewrite([*order, *store.cells_beside(order)])
         result.save(Path(out))
     return result
@@ -152,10 +152,15 @@ def _subjects(models: Mapping[str, Networks]) -> dict[str, list[Subject]]:
     if len(set(counts.values())) > 1 or not min(counts.values()):
         fix = "train every model from the same seeds"
         raise ValueError(explain(f"numbers of networks {counts}", "the same number, at least one, for all", fix))
-    return {
+    subjects = {
         name: [Subject(name, classifier, index) for index, classifier in enumerate(networks)]
         for name, networks in listed.items()
     }
+    for networks in subjects.values():
+        for subject in networks:
+            if any(subject.identity == earlier.identity for earlier in networks[: subject.network]):
+                subject.identity = fingerprint(subject.identity, subject.network)  # cells of its own
+    return subjects
 
 
 def _samples(subjects: list[Subject], x: Array, y: Array) -> tuple[Array, Array]:
@@ -200,74 +205,31 @@ def _budget(x: Array) -> str:
 
 
 def _measure(
-    networks: list[Subject], attacks: list[Attack], cells: Measurement, result: Comparison, bar: Any
-) -> list[str]:
-    """Run the cells of one model's networks into ``result``; the keys in order."""
-    name, keys = networks[0].name, []
-    clean: list[Record] = []
-    under: dict[tuple[str, float], list[Record]] = {}
-    flags: list[list[Flag]] = []
+    networks: list[Subject], attacks: list[Attack], eps: list[float], cells: Measurement, bar: Any
+) -> list[Record]:
+    """The cells of one model's networks, in order."""
+    name, found = networks[0].name, []
     for subject in networks:
         bar.set_description(name)
-        clean.append(cells.clean(subject))
+        clean = cells.clean(subject)
         records = []
         for attack in attacks:
-            for eps in result.eps:
-                bar.set_description(f"{name}: {attack.title}, eps {eps:.3g}")
-                records.append(cells.attack(subject, attack, eps))
-                under.setdefault((attack.name, eps), []).append(records[-1])
+            for level in eps:
+                bar.set_description(f"{name}: {attack.title}, eps {level:.3g}")
+                records.append(cells.attack(subject, attack, level))
                 bar.update()
         bar.set_description(f"{name}: flags")
         unbounded = cells.unbounded(subject)
-        found = cells.flags(subject, clean[-1], unbounded, records)
-        flags.append([Flag(**flag) for flag in found["flags"]])
+        found += [clean, *records, unbounded, cells.flags(subject, clean, unbounded, records)]
         bar.update()
-        keys += [record["key"] for record in [clean[-1], *records, unbounded, found]]
-    result.clean[name] = _stacked(clean)
-    result.outcomes.update({(name, *cell): _stacked(records) for cell, records in under.items()})
-    result.flags[name] = _merged(flags)
-    return keys
+    return found
 
 
-def _stacked(records: list[Record]) -> Array:
-    """Outcomes ``[N]`` of one network, ``[S, N]`` of several."""
-    rows = np.array([record["correct"] for record in records], dtype=bool)
-    return rows[0] if len(rows) == 1 else rows
-
-
-def _merged(flags: list[list[Flag]]) -> list[Flag]:
-    """One list for all networks of a model: a flag is raised if it is raised for one of them."""
-    return [max(same, key=lambda flag: flag.raised) for same in zip(*flags, strict=True)]
-
-
-def _transfer(subjects: dict[str, list[Subject]], attack: Attack, cells: Measurement, result: Comparison) -> list[str]:
-    """Try each model's examples on every other model, seed by seed; the keys in order."""
-    keys = []
+def _transfer(
+    subjects: dict[str, list[Subject]], attack: Attack, eps: list[float], cells: Measurement
+) -> Iterator[Record]:
+    """Try each model's examples on every other model, seed by seed."""
     for source, target in permutations(subjects, 2):
-        for eps in (eps for eps in result.eps if eps > 0):
-            pairs = zip(subjects[source], subjects[target], strict=True)
-            records = [transfer(cells, one, other, attack, eps) for one, other in pairs]
-            result.transfer[source, target, eps] = _stacked(records)
-            keys += [record["key"] for record in records]
-    return keys
-
-
-def _images(result: Comparison, cells: Measurement) -> dict[str, Any]:
-    """Clean samples, and each model's adversarial ones from its strongest attack at the largest budget."""
-    shown: dict[str, Any] = {"clean": cells.x[:EXAMPLES], "labels": cells.y[:EXAMPLES]}
-    for model in result.models:
-        cell = [
-            r for r in result.records
-            if r["kind"] == "attack" and r["model"] == model and r["eps"] == result.eps[-1] and not r.get("network", 0)
-        ]  # fmt: skip
-        strongest = min(
-            (r for r in cell if r["attack"] in result.attacks), key=lambda r: r["accuracy"]["value"], default=None
-        )
-        images = None if strongest is None else cells.examples(strongest["key"])
-        if strongest is not None and images is not None:
-            shown[model] = {
-                "attack": strongest["attack"],
-                "x_adv": images[:EXAMPLES],
-                "correct": strongest["correct"][:EXAMPLES],
-            }
-    return shown
+        for level in (level for level in eps if level > 0):
+            for one, other in zip(subjects[source], subjects[target], strict=True):
+                yield transfer(cells, one, other, attack, level)

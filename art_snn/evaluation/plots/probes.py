@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from art_snn.errors import explain
+from art_snn.evaluation.flags.pool import POOL
 from art_snn.evaluation.plots.canvas import COLORS, MARKERS, new_figure
 
 if TYPE_CHECKING:
@@ -27,6 +30,16 @@ def probed(result: Comparison, kind: str, part: str) -> dict[str, dict[str, Any]
     return {model: found[model] for model in result.models if model in found}
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Surrogates: the network's own first, then the pool's in its order.
+
+    >>> in_order(["bptr", "atan 2", "own", "bptr"])
+    ['own', 'atan 2', 'bptr']
+    """
+    known = ["own", *POOL]
+    return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
+
+
 def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy left over the steps of Auto-PGD on the margin; right of the rule, after each further restart.
 
@@ -43,7 +56,7 @@ def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
         color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
         ax.plot(at, 100 * np.array(left), marker=marker, color=color, label=model, ms=4)
     ax.axvline(longest * 1.2 + 1, color="#888888", lw=0.8, ls=":")
-    ax.set_xscale("symlog", linthresh=1)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.3)
     ticks = [0, 1, 2, 5, 10, 20, 50, 100]
     shown = [tick for tick in ticks if tick <= longest]
     ax.set_xticks(shown, [str(tick) for tick in shown])
@@ -62,12 +75,14 @@ def surrogate_spread(result: Comparison, ax: Axes | None = None) -> Axes:
     records = {m: r for m, r in probed(result, "surrogates", "accuracy").items() if len(r["accuracy"]) > 1}
     if not records:
         raise ValueError(explain("no network that spikes", "at least one", "compare a SpikingNetwork"))
-    names = list(dict.fromkeys(name for record in records.values() for name in record["accuracy"]))
+    names = in_order(name for record in records.values() for name in record["accuracy"])
     ax = new_figure(6.4, 1.2 + 0.55 * len(records)).add_subplot() if ax is None else ax
     rows = np.arange(len(records))
     for i, name in enumerate(names):
         values = [100 * record["accuracy"].get(name, np.nan) for record in records.values()]
-        ax.scatter(values, rows, marker=MARKERS[i % len(MARKERS)], color=COLORS[i % len(COLORS)], label=name, s=36, alpha=0.8)
+        ax.scatter(
+            values, rows, marker=MARKERS[i % len(MARKERS)], color=COLORS[i % len(COLORS)], label=name, s=36, alpha=0.8
+        )
     worst = [100 * record["ensemble"] for record in records.values()]
     ax.scatter(worst, rows, marker="|", s=300, color="#000000", label="all together")
     ax.set_yticks(rows, list(records))
@@ -96,6 +111,10 @@ def gradient_norms(result: Comparison, ax: Axes | None = None) -> Axes:
         centres = np.sqrt(edges[1:] * edges[:-1])
         ax.plot(centres, counts, drawstyle="steps-mid", color=color, marker=marker, ms=4, label=model)
     ax.set_xscale("log")
+    for place in (ax.xaxis.set_major_locator, ax.xaxis.set_minor_locator):
+        place(NullLocator())
+    ticks = np.unique([float(f"{edge:.1g}") for edge in np.geomspace(edges[0], edges[-1], 5)])
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set(xlabel="L2 norm of the margin's input gradient", ylabel="samples (%)")
     ax.grid(visible=True, alpha=0.3)
     ax.legend(frameon=False, fontsize="small")
@@ -113,7 +132,7 @@ def gradient_cosines(result: Comparison, ax: Axes | None = None, model: str | No
         raise ValueError(explain("no network that spikes", "at least one", "compare a SpikingNetwork"))
     model = next(iter(records)) if model is None else model
     cosines = records[model]["cosines"]
-    names = list(cosines)
+    names = in_order(cosines)
     values = np.array([[cosines[a][b] for b in names] for a in names])
     ax = new_figure(4.8, 4.2).add_subplot() if ax is None else ax
     ax.imshow(values, vmin=-1, vmax=1, cmap="cividis")
