@@ -43,6 +43,7 @@ class Comparison:
     :param records: the raw records behind it all.
     :param transfer: outcomes of the second model on what was made against the first, per pair and budget.
     :param seed: seed of the bootstrap.
+    :param norm: of the budgets: ``inf``, 2 or 1.
     """
 
     models: list[str]
@@ -55,6 +56,7 @@ class Comparison:
     images: dict[str, Any] = field(repr=False, default_factory=dict)
     transfer: dict[tuple[str, str, float], Array] = field(repr=False, default_factory=dict)
     seed: int = 0
+    norm: float = np.inf
     _tests: list[PairedTest] | None = field(repr=False, default=None, init=False)
 
     def worst_case(self, model: str, eps: float) -> Array:
@@ -146,7 +148,7 @@ class Comparison:
                     [model, f"{eps:.4g}", f"{100 * self.accuracy(model).value:.1f}", *each, *spread, worst, marks]
                 )
         columns = [*self.attacks, *(["transfer"] if self.transfer else []), *(["over seeds"] if several else [])]
-        return Table(["model", "eps (Linf)", "clean", *columns, "worst case [95 %]", "flags"], rows)
+        return Table(["model", f"eps (L{self.norm:g})", "clean", *columns, "worst case [95 %]", "flags"], rows)
 
     def _spread(self, model: str, eps: float) -> str:
         spread = seed_spread(self.worst_case(model, eps))
