@@ -277,11 +277,12 @@ class Comparison:
         }  # fmt: skip
 
     def cost(self, model: str) -> dict[str, float]:
-        """Samples sent forward, samples differentiated and seconds, over all of the model's cells."""
+        """Samples sent forward, samples differentiated and, where taken, seconds, over all of the model's cells."""
         cells = [
             record for record in self.records if record.get("model") == model and record["kind"] in ("clean", "attack")
         ]
-        return {part: sum(cell.get(part, 0) for cell in cells) for part in ("forwards", "backwards", "seconds")}
+        parts = ["forwards", "backwards", *(["seconds"] if any("seconds" in cell for cell in cells) else [])]
+        return {part: sum(cell.get(part, 0) for cell in cells) for part in parts}
 
     def __str__(self) -> str:
         return f"{self.table()}\n\n" + "\n".join(self.verdict())
