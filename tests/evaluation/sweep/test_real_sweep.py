@@ -24,12 +24,8 @@ model = "ann"
 [[models]]
 model = "snn"
 [[threats]]
-eps = [0.1]
-attacks = ["fgsm", "apgd-ce"]
-[[threats]]
-norm = "2"
-eps = [0.5]
-attacks = ["noise", "apgd-ce", "square"]
+eps = [0.05, 0.1, 0.2]
+attacks = ["noise", "fgsm", "apgd-ce"]
 """
 RESULTS = ("results.jsonl", "outcomes.csv", "report.md", "report.html")
 
@@ -99,12 +95,11 @@ def test_killed_five_times_it_ends_alike_and_computes_nothing_twice(config, undi
         inflight.update(lost)
     output = finish(start(config, tmp_path, "--jobs", jobs))
     assert f"{total} cells" in output
-    finished = collections.Counter(events(tmp_path, "finished"))
-    assert len(finished) == total
-    on_disk_unlogged = sum(times > 1 for times in finished.values())
-    assert on_disk_unlogged == 0
+    assert len(list((tmp_path / "cells").iterdir())) == total
+    assert max(collections.Counter(events(tmp_path, "finished")).values()) == 1
     started = collections.Counter(events(tmp_path, "started"))
-    assert all(started[cell] == 1 + inflight[cell] or started[cell] == inflight[cell] for cell in finished)
+    # One in flight at a kill was started once more, unless the kill came between its file and its line in the log.
+    assert all(times in (inflight[cell], inflight[cell] + 1) for cell, times in started.items())
     same(undisturbed, tmp_path)
 
 
