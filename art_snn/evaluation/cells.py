@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save
 
 from art_snn import __version__
 from art_snn.errors import explain
-from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named
+from art_snn.evaluation.attacks import NORMS, UNBOUNDED, Attack, attack_named, inscribed
 from art_snn.evaluation.cost import counted
 from art_snn.evaluation.deployed import deployed_draws, rewind
 from art_snn.evaluation.draws import pack
@@ -137,8 +137,11 @@ class Measurement:
         subject.rewind(seed)
         x_adv = attack.generate(subject.classifier, self.x, self.y, eps, seed)
         finite = bool(np.isfinite(x_adv).all())
-        used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
+        threat = NORMS[attack.parameters.get("norm", np.inf)](eps, subject.classifier.clip_values)
+        used = float(threat.usage(self.x, x_adv).max()) if finite else 0.0
         x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
+        if threat.norm != np.inf:
+            return np.asarray(threat.project(self.x, x_adv), dtype=np.float32), used
         return np.clip(x_adv, self.x - np.float32(eps), self.x + np.float32(eps)).astype(np.float32), used
 
     def adversarial(self, subject: Subject, attack: Attack, eps: float) -> Array:
@@ -168,7 +171,7 @@ class Measurement:
     def _evidence(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Evidence:
         """What the checks look at: the outcomes of every cell, and a few samples for probes of their own."""
         budgets = [record for record in attacks if record["eps"] > 0]
-        largest = max((record["eps"] for record in budgets), default=unbounded["eps"])
+        largest = max((self._reach(record) for record in budgets), default=unbounded["eps"])
         seed = derived_seed(self.seed, "probe", subject.identity)
         trials = [*map(_trial, budgets), replace(_trial(unbounded), name="unbounded")]
         correct = np.array(clean["correct"], dtype=bool)
@@ -180,6 +183,18 @@ class Measurement:
         """Samples for probes of a model at a budget, before anything is known of it."""
         seed = derived_seed(self.seed, "evidence", subject.identity)
         return Evidence(subject.classifier, self.x, self.y, eps, seed, DEFAULT)
+
+    def _reach(self, record: Record) -> float:
+        """The L-infinity budget of the checks' own probes: the cell's, or the one inscribed in its ball."""
+        return inscribed(record["eps"], record["parameters"].get("norm", np.inf), self.x[0].size)
+
+    def kept(self) -> dict[str, Array]:
+        """Adversarial images in memory, by the key of their cell."""
+        return dict(self._examples)
+
+    def provide(self, key: str, images: Array) -> None:
+        """Hand in the adversarial images of a cell that was measured elsewhere."""
+        self._examples[key] = images
 
     def _keep_examples(self, key: str, images: Array) -> Record:
         """Keep adversarial samples; where, how many, and the SHA-256 of the file."""

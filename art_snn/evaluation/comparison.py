@@ -48,6 +48,7 @@ class Comparison:
     :param records: the raw records behind it all.
     :param transfer: outcomes of the second model on what was made against the first, per pair and budget.
     :param seed: seed of the bootstrap.
+    :param norm: of the budgets: ``inf``, 2 or 1.
     """
 
     models: list[str]
@@ -60,6 +61,7 @@ class Comparison:
     images: dict[str, Any] = field(repr=False, default_factory=dict)
     transfer: dict[tuple[str, str, float], Array] = field(repr=False, default_factory=dict)
     seed: int = 0
+    norm: float = np.inf
     _tests: list[PairedTest] | None = field(repr=False, default=None, init=False)
 
     def worst_case(self, model: str, eps: float) -> Array:
@@ -202,7 +204,7 @@ class Comparison:
                     [model, f"{eps:.4g}", f"{100 * self.accuracy(model).value:.1f}", *each, *spread, worst, marks]
                 )
         columns = [*self.attacks, *(["transfer"] if self.transfer else []), *(["over seeds"] if several else [])]
-        return Table(["model", "eps (Linf)", "clean", *columns, "worst case [95 %]", "flags"], rows)
+        return Table(["model", f"eps (L{self.norm:g})", "clean", *columns, "worst case [95 %]", "flags"], rows)
 
     def _spread(self, model: str, eps: float) -> str:
         spread = seed_spread(self.worst_case(model, eps))
@@ -298,11 +300,12 @@ class Comparison:
         return write_report(self, Path(folder))
 
     def cost(self, model: str) -> dict[str, float]:
-        """Samples sent forward, samples differentiated and seconds, over all of the model's cells."""
+        """Samples sent forward, samples differentiated and, where taken, seconds, over all of the model's cells."""
         cells = [
             record for record in self.records if record.get("model") == model and record["kind"] in ("clean", "attack")
         ]
-        return {part: sum(cell.get(part, 0) for cell in cells) for part in ("forwards", "backwards", "seconds")}
+        parts = ["forwards", "backwards", *(["seconds"] if any("seconds" in cell for cell in cells) else [])]
+        return {part: sum(cell.get(part, 0) for cell in cells) for part in parts}
 
     def __str__(self) -> str:
         return f"{self.table()}\n\n" + "\n".join(self.verdict())

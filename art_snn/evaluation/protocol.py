@@ -19,11 +19,12 @@ from tqdm.auto import tqdm
 from art_snn import __version__
 from art_snn.errors import explain
 from art_snn.estimators.checks import check_input, check_labels
-from art_snn.evaluation.attacks import ATTACKS, Attack, attack_named
+from art_snn.evaluation.attacks import ATTACKS, Attack, attack_named, inscribed
 from art_snn.evaluation.cards import card
 from art_snn.evaluation.cells import Measurement, Subject
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.examination import examine, source_attack, transfer
+from art_snn.evaluation.lock import locked
 from art_snn.evaluation.probes import probe
 from art_snn.evaluation.references import references
 from art_snn.evaluation.seeding import fingerprint
@@ -32,6 +33,7 @@ from art_snn.evaluation.stored import as_stored, comparison_of, images
 from art_snn.evaluation.summaries import summary_records
 
 Array = np.ndarray[Any, np.dtype[Any]]
+NORM_NAMES = {np.inf: "L-infinity", 2.0: "L2", 1.0: "L1"}
 Networks: TypeAlias = PyTorchClassifier | Sequence[PyTorchClassifier]
 """A model: one network, or networks of several training seeds."""
 
@@ -43,6 +45,7 @@ def compare(
     eps: Sequence[float] | float,
     *,
     attacks: Sequence[str] | None = None,
+    norm: float = np.inf,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     verbose: bool = True,
@@ -60,7 +63,8 @@ def compare(
         training seeds, the same number for every model.
     :param x: samples ``[N, *]`` in input units.
     :param y: labels, indices ``[N]`` or one-hot.
-    :param eps: :math:`L_\infty` budgets in input units, not negative.
+    :param eps: budgets in input units, not negative.
+    :param norm: of the budgets: ``np.inf``, 2 or 1.
     :param attacks: names from :data:`~art_snn.evaluation.attacks.ATTACKS`, all by default, and from
         :data:`~art_snn.evaluation.attacks.SUITES`.
     :param seed: seed of everything random; the same seed gives the same numbers on the same machine.
@@ -69,9 +73,11 @@ def compare(
     :raises TypeError: if a model is not an ART PyTorch classifier.
     :raises ValueError: for no models or different numbers of networks, unusable samples or labels, a negative or
         missing budget, an unknown attack.
+    :raises RuntimeError: if another process is at work in ``out``.
     :raises OSError: if ``out`` cannot be written.
     """
-    return evaluate(models, x, y, eps, attacks=attacks, seed=seed, out=out, verbose=verbose)
+    with locked(out):
+        return evaluate(models, x, y, eps, attacks=attacks, norm=norm, seed=seed, out=out, verbose=verbose)
 
 
 def evaluate(
@@ -81,23 +87,28 @@ def evaluate(
     eps: Sequence[float] | float,
     *,
     attacks: Sequence[str] | None = None,
+    norm: float = np.inf,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     verbose: bool = True,
     notes: Mapping[str, Any] | None = None,
     training: Sequence[Record] = (),
+    store: ResultStore | None = None,
 ) -> Comparison:
-    """:func:`compare`, with notes for the run's header and the training records of its models."""
+    """:func:`compare`, with notes for the run's header and the training records of its models.
+
+    :param store: finished cells; by default those in ``out``, which the caller has locked.
+    """
     names = dict.fromkeys(attacks if attacks is not None else ATTACKS)
-    chosen = [attack_named(name) for name in names]
+    chosen = [attack_named(name, norm) for name in names]
     budgets = check_budgets(eps)
     subjects = _subjects(models)
     every = [subject for networks in subjects.values() for subject in networks]
     x, y = _samples(every, x, y)
-    store = ResultStore(out)
+    store = ResultStore(out) if store is None else store
     carried = source_attack(chosen)
     measurement = Measurement(x, y, store, seed, () if carried is None else (carried.name,))
-    header = {**_header(subjects, chosen, budgets, measurement, seed), **(notes or {})}
+    header = {**_header(subjects, chosen, budgets, measurement, seed, norm), **(notes or {})}
     records = [store.add(record) for record in (header, *training, measurement.samples())]
     with tqdm(total=len(every) * (len(chosen) * len(budgets) + 2), disable=not verbose, unit="cell") as bar:
         for networks in subjects.values():
@@ -109,7 +120,7 @@ def evaluate(
             records += examine(measurement, subject, carried, budgets[-1])
             bar.update()
         if budgets[-1] > 0:
-            telling = comparison_of(records).telling_eps
+            telling = inscribed(comparison_of(records).telling_eps, norm, x[0].size)
             for networks in subjects.values():
                 bar.set_description(f"{networks[0].name}: probes")
                 records += probe(measurement, networks[0], telling)
@@ -175,7 +186,12 @@ def _samples(subjects: list[Subject], x: Array, y: Array) -> tuple[Array, Array]
 
 
 def _header(
-    subjects: dict[str, list[Subject]], attacks: list[Attack], eps: list[float], cells: Measurement, seed: int
+    subjects: dict[str, list[Subject]],
+    attacks: list[Attack],
+    eps: list[float],
+    cells: Measurement,
+    seed: int,
+    norm: float,
 ) -> Record:
     versions = {
         "art-snn": __version__, "adversarial-robustness-toolbox": art.__version__, "torch": torch.__version__,
@@ -185,23 +201,24 @@ def _header(
         "key": "run", "kind": "run",
         "models": {name: [one.identity for one in networks] for name, networks in subjects.items()},
         "cards": {name: card(networks[0].classifier) for name, networks in subjects.items()},
-        "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
+        "norm": str(norm), "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
         "default_attacks": list(ATTACKS), "eps": eps, "seed": seed,
         "samples": len(cells.x), "data": fingerprint(cells.x, cells.y), "versions": versions,
         "platform": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
-        "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x)}; the attacker "
+        "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x, norm)}; the attacker "
         "knows the model, its encoder and its randomness, not its draws",
     }  # fmt: skip
 
 
-def _budget(x: Array) -> str:
-    """What the budget is on; L-infinity on event frames is named for what it is."""
+def _budget(x: Array, norm: float) -> str:
+    """What the budget is on; a norm of event frames is named for what it is."""
+    name = NORM_NAMES[norm]
     if x.ndim == 5:
         return (
-            "L-infinity budget on the values of event frames, a relaxed threat: every cell may take any value within "
+            f"{name} budget on the values of event frames, a relaxed threat: every cell may take any value within "
             "the budget, which no event camera can record (its frames hold whole events)"
         )
-    return "L-infinity budget in input units"
+    return f"{name} budget in input units"
 
 
 def _measure(

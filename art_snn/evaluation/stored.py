@@ -56,7 +56,9 @@ def as_stored(record: Record) -> Record:
 def comparison_of(records: list[Record]) -> Comparison:
     """The comparison behind its records."""
     run = next(record for record in records if record["kind"] == "run")
-    result = Comparison(list(run["models"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"])
+    result = Comparison(
+        list(run["models"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"], norm=float(run["norm"])
+    )
     cells: dict[tuple[Any, ...], list[Record]] = {}
     flags: dict[str, list[list[Flag]]] = {}
     for record in records:

@@ -52,9 +52,13 @@ def save(net: nn.Module, path: str | os.PathLike[str]) -> Path:
     :return: the path.
     :raises OSError: if the folder cannot be written.
     """
+    return write_whole(Path(path), packed(net))
+
+
+def packed(net: nn.Module) -> bytes:
+    """What :func:`save` writes."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    metadata = {"format": "art-snn 1", "recipe": json.dumps(describe(net))}
-    return write_whole(Path(path), serialize(tensors, metadata))
+    return serialize(tensors, {"format": "art-snn 1", "recipe": json.dumps(describe(net))})
 
 
 def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Module:
