@@ -99,10 +99,12 @@ def evaluate(
     order: list[str] = [store.add(record)["key"] for record in (header, *training)]
     result = Comparison(list(subjects), [a.name for a in chosen], budgets, {}, {}, {}, seed=seed)
     with tqdm(total=len(every) * (len(chosen) * len(budgets) + 2), disable=not verbose, unit="cell") as bar:
-        for networks in subjects.values():
-            order += _measure(networks, chosen, measurement, result, bar)
-        if carried is not None:
-            order += _transfer(subjects, carried, measurement, result)
+        cells = {name: _measure(networks, chosen, measurement, result, bar) for name, networks in subjects.items()}
+        moved = [] if carried is None else _transfer(subjects, carried, measurement, result)
+        for name, networks in subjects.items():
+            found = _judge(networks, cells[name], moved, measurement, result, bar)
+            order += [record["key"] for own in (*cells[name], found) for record in own]
+        order += [record["key"] for record in moved]
         for subject in every:
             bar.set_description(f"{subject.name}: operations")
             order += [record["key"] for record in examine(measurement, subject, carried, budgets[-1])]
@@ -194,32 +196,39 @@ def _budget(x: Array) -> str:
 
 def _measure(
     networks: list[Subject], attacks: list[Attack], cells: Measurement, result: Comparison, bar: Any
-) -> list[str]:
-    """Run the cells of one model's networks into ``result``; the keys in order."""
-    name, keys = networks[0].name, []
-    clean: list[Record] = []
+) -> list[list[Record]]:
+    """Run the cells of one model's networks into ``result``; of each network clean, attacks, unbounded, in order."""
+    name = networks[0].name
+    found: list[list[Record]] = []
     under: dict[tuple[str, float], list[Record]] = {}
-    flags: list[list[Flag]] = []
     for subject in networks:
         bar.set_description(name)
-        clean.append(cells.clean(subject))
-        records = []
+        records = [cells.clean(subject)]
         for attack in attacks:
             for eps in result.eps:
                 bar.set_description(f"{name}: {attack.title}, eps {eps:.3g}")
                 records.append(cells.attack(subject, attack, eps))
                 under.setdefault((attack.name, eps), []).append(records[-1])
                 bar.update()
-        bar.set_description(f"{name}: flags")
-        unbounded = cells.unbounded(subject)
-        found = cells.flags(subject, clean[-1], unbounded, records)
-        flags.append([Flag(**flag) for flag in found["flags"]])
-        bar.update()
-        keys += [record["key"] for record in [clean[-1], *records, unbounded, found]]
-    result.clean[name] = _stacked(clean)
+        found.append([*records, cells.unbounded(subject)])
+    result.clean[name] = _stacked([records[0] for records in found])
     result.outcomes.update({(name, *cell): _stacked(records) for cell, records in under.items()})
-    result.flags[name] = _merged(flags)
-    return keys
+    return found
+
+
+def _judge(
+    networks: list[Subject], measured: list[list[Record]], moved: list[Record], cells: Measurement, result: Comparison,
+    bar: Any,
+) -> list[Record]:  # fmt: skip
+    """The flags of one model's networks into ``result``, from its own cells and what was transferred to it."""
+    found = []
+    for subject, (clean, *attacks, unbounded) in zip(networks, measured, strict=True):
+        bar.set_description(f"{subject.name}: flags")
+        theirs = [r for r in moved if (r["model"], r["network"]) == (subject.name, subject.network)]
+        found.append(cells.flags(subject, clean, unbounded, [*attacks, *theirs]))
+        bar.update()
+    result.flags[networks[0].name] = _merged([[Flag(**flag) for flag in record["flags"]] for record in found])
+    return found
 
 
 def _stacked(records: list[Record]) -> Array:
@@ -233,16 +242,18 @@ def _merged(flags: list[list[Flag]]) -> list[Flag]:
     return [max(same, key=lambda flag: flag.raised) for same in zip(*flags, strict=True)]
 
 
-def _transfer(subjects: dict[str, list[Subject]], attack: Attack, cells: Measurement, result: Comparison) -> list[str]:
-    """Try each model's examples on every other model, seed by seed; the keys in order."""
-    keys = []
+def _transfer(
+    subjects: dict[str, list[Subject]], attack: Attack, cells: Measurement, result: Comparison
+) -> list[Record]:
+    """Try each model's examples on every other model, seed by seed; the records in order."""
+    found = []
     for source, target in permutations(subjects, 2):
         for eps in (eps for eps in result.eps if eps > 0):
             pairs = zip(subjects[source], subjects[target], strict=True)
             records = [transfer(cells, one, other, attack, eps) for one, other in pairs]
             result.transfer[source, target, eps] = _stacked(records)
-            keys += [record["key"] for record in records]
-    return keys
+            found += records
+    return found
 
 
 def _images(result: Comparison, cells: Measurement) -> dict[str, Any]:
