@@ -188,8 +188,19 @@ def _show(console: Console, result: Comparison) -> None:
 @click.option("--samples", default=100, show_default=True, help="Test samples to choose from, balanced over classes.")
 @click.option("--eps", default=None, help="L-infinity budget; a fraction such as 8/255 is welcome.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the selection, the attacks and every draw.")
+@click.option("--source", "sources", multiple=True, help="Another model, named likewise: try its examples; repeatable.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Time to plan for: sizes are chosen by timing the model; no check is left out.",
+)
 @click.option("--json", "out", type=click.Path(path_type=Path), default=None, help="Write the whole diagnosis here.")
-def doctor(model: str, dataset: str, samples: int, eps: str | None, seed: int, out: Path | None) -> None:
+def doctor(
+    model: str, dataset: str, samples: int, eps: str | None, seed: int, sources: tuple[str, ...], seconds: float,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Say whether robustness can be read from attacks on MODEL, and if not, why.
 
     MODEL is a .safetensors file written by art_snn.networks.save, or module:function, where the function returns an ART
@@ -203,7 +214,7 @@ def doctor(model: str, dataset: str, samples: int, eps: str | None, seed: int, o
         console.width = 160
     budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
     try:
-        report = examine(model, dataset, samples, budgets[len(budgets) // 2], seed)
+        report = examine(model, dataset, samples, budgets[len(budgets) // 2], seed, sources=sources, seconds=seconds)
         if out is not None:
             write_whole(out, json.dumps(report.record(), indent=1, sort_keys=True) + "\n")
     except (ValueError, TypeError, RuntimeError, OSError) as error:

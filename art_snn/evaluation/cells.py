@@ -160,7 +160,10 @@ class Measurement:
         return self.attack(subject, UNBOUNDED, span)
 
     def flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Record:
-        """Every reliability flag of one model, from its cells and a few probes of its own."""
+        """Every reliability flag of one model, from its cells and a few probes of its own.
+
+        :param attacks: attacks on the model, and what was made on other models and tried on it.
+        """
         key = self.key(subject, "flags", sorted(record["key"] for record in attacks), DEFAULT.record())
         found = self.store.get(key)
         if found is not None:
@@ -171,7 +174,8 @@ class Measurement:
     def _evidence(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Evidence:
         """What the checks look at: the outcomes of every cell, and a few samples for probes of their own."""
         budgets = [record for record in attacks if record["eps"] > 0]
-        largest = max((self._reach(record) for record in budgets), default=unbounded["eps"])
+        reached = [self._reach(record) for record in budgets if record["kind"] == "attack"]
+        largest = max(reached, default=unbounded["eps"])
         seed = derived_seed(self.seed, "probe", subject.identity)
         trials = [*map(_trial, budgets), replace(_trial(unbounded), name="unbounded")]
         correct = np.array(clean["correct"], dtype=bool)
@@ -229,6 +233,9 @@ def judged(z: Array, y: Array) -> Record:
 
 def _trial(record: Record) -> Trial:
     """The outcome of a cell, as the checks want it."""
+    if record["kind"] == "transfer":
+        name = f"transfer from {record['source']}"
+        return Trial(name, "transfer", record["eps"], np.array(record["correct"], dtype=bool))
     knowledge = "white-box" if record["attack"] == UNBOUNDED.name else attack_named(record["attack"]).knowledge
     correct = np.array(record["correct"], dtype=bool)
     return Trial(record["attack"], knowledge, record["eps"], correct, record["budget_used"] / record["eps"])

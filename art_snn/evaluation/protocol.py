@@ -111,10 +111,14 @@ def evaluate(
     header = {**_header(subjects, chosen, budgets, measurement, seed, norm), **(notes or {})}
     records = [store.add(record) for record in (header, *training, measurement.samples())]
     with tqdm(total=len(every) * (len(chosen) * len(budgets) + 2), disable=not verbose, unit="cell") as bar:
-        for networks in subjects.values():
-            records += _measure(networks, chosen, budgets, measurement, bar)
-        if carried is not None:
-            records += _transfer(subjects, carried, budgets, measurement)
+        own = {name: _measure(networks, chosen, budgets, measurement, bar) for name, networks in subjects.items()}
+        moved = [] if carried is None else list(_transfer(subjects, carried, budgets, measurement))
+        for name, networks in subjects.items():
+            for subject, cells in zip(networks, own[name], strict=True):
+                bar.set_description(f"{name}: flags")
+                records += [*cells, _judge(subject, cells, moved, measurement)]
+                bar.update()
+        records += moved
         for subject in every:
             bar.set_description(f"{subject.name}: operations")
             records += examine(measurement, subject, carried, budgets[-1])
@@ -223,23 +227,26 @@ def _budget(x: Array, norm: float) -> str:
 
 def _measure(
     networks: list[Subject], attacks: list[Attack], eps: list[float], cells: Measurement, bar: Any
-) -> list[Record]:
-    """The cells of one model's networks, in order."""
+) -> list[list[Record]]:
+    """The cells of one model's networks: of each clean, attacks, unbounded, in order."""
     name, found = networks[0].name, []
     for subject in networks:
         bar.set_description(name)
-        clean = cells.clean(subject)
-        records = []
+        records = [cells.clean(subject)]
         for attack in attacks:
             for level in eps:
                 bar.set_description(f"{name}: {attack.title}, eps {level:.3g}")
                 records.append(cells.attack(subject, attack, level))
                 bar.update()
-        bar.set_description(f"{name}: flags")
-        unbounded = cells.unbounded(subject)
-        found += [clean, *records, unbounded, cells.flags(subject, clean, unbounded, records)]
-        bar.update()
+        found.append([*records, cells.unbounded(subject)])
     return found
+
+
+def _judge(subject: Subject, own: list[Record], moved: list[Record], cells: Measurement) -> Record:
+    """The flags of one network, from its own cells and what was transferred to it."""
+    clean, *attacks, unbounded = own
+    theirs = [record for record in moved if (record["model"], record["network"]) == (subject.name, subject.network)]
+    return cells.flags(subject, clean, unbounded, [*attacks, *theirs])
 
 
 def _transfer(
