@@ -221,9 +221,11 @@ def wasserstein(stage: Stage) -> None:
 @case("ShadowAttack")
 def shadow(stage: Stage) -> None:
     clf = stage.clf(kind="color")
-    attack = e.ShadowAttack(clf, nb_steps=20, learning_rate=0.1, lambda_tv=0.01, lambda_c=0.01, lambda_s=0.01,
-                            batch_size=16, verbose=False)  # fmt: skip
-    stage.evade(attack, clf, 1, "color")
+    attack = e.ShadowAttack(
+        clf, sigma=0.1, nb_steps=40, learning_rate=0.3, lambda_tv=0.01, lambda_c=0.01, lambda_s=0.01, batch_size=16,
+        verbose=False,
+    )  # fmt: skip
+    stage.evade(attack, clf, 1, "color", labels=None)
 
 
 @case("LowProFool")

@@ -157,7 +157,7 @@ def _settings(net: nn.Module) -> dict[str, Any]:
 
 TRAINED: dict[str, dict[str, Any]] = {
     "PyTorchRandomizedSmoothing": {}, "PyTorchMACER": {"gaussian_samples": 4, "lmbda": 2.0},
-    "PyTorchSmoothAdv": {"epsilon": 0.3, "num_noise_vec": 2, "num_steps": 2, "warmup": 1},
+    "PyTorchSmoothAdv": {"epsilon": 0.3, "num_noise_vec": 1, "num_steps": 2, "warmup": 1},
     "PyTorchSmoothMix": {"num_noise_vec": 2, "num_steps": 2, "warmup": 1, "eta": 2.0},
 }  # fmt: skip
 
@@ -237,7 +237,7 @@ def detector_classifier(stage: Stage) -> None:
     from art.estimators.classification import PyTorchClassifier
 
     detector = PyTorchClassifier(
-        detector_net, nn.CrossEntropyLoss(), (1, 8, 8), 1, device_type="cpu", clip_values=(0.0, 1.0)
+        detector_net, nn.CrossEntropyLoss(), (1, 8, 8), 2, device_type="cpu", clip_values=(0.0, 1.0)
     )
     clf = DetectorClassifier(stage.clf(), detector)
     x, _ = stage.samples(8)
@@ -251,7 +251,8 @@ def detector_classifier(stage: Stage) -> None:
 
 @case("QueryEfficientGradientEstimationClassifier")
 def query_efficient(stage: Stage) -> None:
-    clf = QueryEfficientGradientEstimationClassifier(stage.clf(), num_basis=40, sigma=0.1)
+    inner = stage.clf(probabilities=True)
+    clf = QueryEfficientGradientEstimationClassifier(inner, num_basis=40, sigma=0.2)
     stage.evade(FastGradientMethod(clf, eps=EPS), clf, eps=EPS)
 
 

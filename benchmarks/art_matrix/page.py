@@ -16,7 +16,21 @@ from art_matrix.victims import VICTIMS
 Line = dict[str, Any]
 Table = dict[str, dict[str, Line]]
 
-DOCUMENTED: dict[str, str] = {}
+_LINK = "[pitfalls](art-pitfalls.md#{})"
+_BLIND = f"differences of this size change no spike ({_LINK.format('finite-differences')}); wide ones work"
+_RAW = "a spike code needs raw intensities: `SNNClassifier` refuses standardization in front of it, and says so"
+
+DOCUMENTED: dict[str, str] = {
+    "FeatureAdversariesNumpy": f"differences of this size change no spike ({_LINK.format('finite-differences')})",
+    "ZooAttack": _BLIND,
+    "VirtualAdversarialMethod": _BLIND,
+    "StandardisationMeanStd": _RAW,
+    "StandardisationMeanStdPyTorch": _RAW,
+    "SquareAttack, L2, images of 8 pixels": f"ART asks about NaN images ({_LINK.format('square-l2')}): a plain network"
+    " answers NaN, `SNNClassifier` refuses; larger images work",
+    "FrameSaliencyAttack, refresh, several samples": f"ART leaves its budget ({_LINK.format('frame-saliency')}); the"
+    " plain network falls before it shows",
+}
 """Cases that fail on a spiking network alone, by name, each for a property that is documented."""
 
 HEAD = """# Everything in ART, on a spiking network
@@ -90,7 +104,8 @@ def _page(found: Table, wrong: list[str]) -> Iterator[str]:
     yield f"and have {len(found)} cases here. The others are listed at the end."
     yield from ("", "| | plain network | direct code | latency code |", "|---|---|---|---|")
     yield f"| cases that work, of {len(found)} | {count['ann']} | {count['direct']} | {count['latency']} |"
-    yield f"\n**Cases that fail on a spiking network and work on the plain one: {alone}**, {excused} of them documented."
+    yield ""
+    yield f"**Cases that fail on a spiking network and work on the plain one: {alone}**, {excused} of them documented."
     yield ""
     if wrong:
         yield from ("## Not as it should be", "", *(f"* {line}" for line in wrong), "")

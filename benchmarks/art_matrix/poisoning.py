@@ -85,7 +85,7 @@ for title, whole in (("", True), ("one layer", False)):
         x, y = stage.samples(12)
         base = x[y != y[0]][:4]
         attack = poisoning.BullseyePolytopeAttackPyTorch(
-            clf, x[:1], stage.layer, max_iter=30, learning_rate=0.05, epsilon=EPS, dropout=0.0, endtoend=whole,
+            clf, x[:1], stage.layer, max_iter=80, learning_rate=0.02, epsilon=EPS, dropout=0.0, endtoend=whole,
             batch_size=4, verbose=False,
         )  # fmt: skip
         poisoned, _ = attack.poison(base, onehot(np.full(len(base), 3)))
@@ -139,7 +139,7 @@ def sleeper_agent(stage: Stage) -> None:
     test, labels = stage.samples(32, "color")
     source = int(labels[0])
     attack = poisoning.SleeperAgentAttack(
-        clf, patch=np.ones((3, 2, 2), dtype=np.float32), indices_target=list(np.flatnonzero(y.argmax(1) == 3)[:5]),
+        clf, patch=np.ones((3, 2, 2), dtype=np.float32), indices_target=np.flatnonzero(y.argmax(1) == 3)[:5],
         patching_strategy="random", selection_strategy="max-norm", class_source=source, class_target=3,
         model_retrain=False, device_name="cpu", model_retraining_epoch=1, **{**GRADUAL, "percent_poison": 0.5},
     )  # fmt: skip
