@@ -138,8 +138,8 @@ def graphite_white(stage: Stage) -> None:
 def graphite_black(stage: Stage) -> None:
     clf = stage.clf(kind="color")
     attack = e.GRAPHITEBlackbox(
-        clf, noise_size=(8, 8), net_size=(8, 8), heatmap_mode="Random", num_xforms_mask=2, num_xforms_boost=2,
-        num_boost_queries=20, **SMALL,
+        clf, noise_size=(8, 8), net_size=(8, 8), heatmap_mode="Random", num_xforms_mask=4, num_xforms_boost=2,
+        num_boost_queries=100, **SMALL,
     )  # fmt: skip
     x, y = stage.samples(6, "color")
     other = next(k for k in range(1, 6) if y[k] != y[0])

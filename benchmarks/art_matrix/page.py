@@ -22,7 +22,6 @@ _RAW = "a spike code needs raw intensities: `SNNClassifier` refuses standardizat
 
 DOCUMENTED: dict[str, str] = {
     "FeatureAdversariesNumpy": f"differences of this size change no spike ({_LINK.format('finite-differences')})",
-    "ZooAttack": _BLIND,
     "VirtualAdversarialMethod": _BLIND,
     "StandardisationMeanStd": _RAW,
     "StandardisationMeanStdPyTorch": _RAW,

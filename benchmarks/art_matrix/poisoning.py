@@ -139,7 +139,7 @@ def sleeper_agent(stage: Stage) -> None:
     test, labels = stage.samples(32, "color")
     source = int(labels[0])
     attack = poisoning.SleeperAgentAttack(
-        clf, patch=np.ones((3, 2, 2), dtype=np.float32), indices_target=np.flatnonzero(y.argmax(1) == 3)[:5],
+        clf, patch=np.ones((3, 2, 2), dtype=np.float32), indices_target=np.flatnonzero(y.argmax(1) == 3),
         patching_strategy="random", selection_strategy="max-norm", class_source=source, class_target=3,
         model_retrain=False, device_name="cpu", model_retraining_epoch=1, **{**GRADUAL, "percent_poison": 0.5},
     )  # fmt: skip

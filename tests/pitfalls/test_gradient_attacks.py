@@ -68,7 +68,7 @@ def test_auto_pgd_forgets_a_success_on_the_way(plain):
 
 
 def test_a_failed_restart_returns_noise(plane):
-    """A sample that nothing breaks does not come back as it was, nor as the best point found: it is moved to the rim."""
+    """A sample that nothing breaks comes back neither as it was nor as the best point found, but moved to the rim."""
     weights, clf = plane
     x = np.full((4, 1, 8, 8), 0.9, dtype=np.float32)
     y = np.zeros(4, dtype=int)
