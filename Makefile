@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench test test-all test-wheel lint clean
+.PHONY: venv compare bench test test-all test-wheel art-matrix art-tests lint clean
 
 venv: $(STAMP)
 
@@ -32,6 +32,14 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS)
+
+art-matrix: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python benchmarks/art_compatibility.py
+	$(BIN)/python benchmarks/art_compatibility.py --page
+
+# make art-tests ART_SOURCE=<unpacked source of ART> [ART_OPTIONS="--weights <folder> --mnist <file>"]
+art-tests: $(STAMP)
+	$(BIN)/python tests/external/run.py --art-source "$(ART_SOURCE)" $(ART_OPTIONS) --report docs/art-tests.md
 
 test-wheel: $(STAMP)
 	$(BIN)/python tests/release/installed.py --python $(PYTHON)

@@ -28,6 +28,10 @@ class StepModeWarning(ArtSnnWarning):
     """A neuron computes something else in multi-step mode than in single-step mode."""
 
 
+class RangeWarning(ArtSnnWarning):
+    """Inputs lie far outside the clip values: right for the noisy copies of some attacks, else unscaled images."""
+
+
 def explain(came: str, expected: str, fix: str) -> str:
     """Put an error message together.
 

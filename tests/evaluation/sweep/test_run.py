@@ -4,6 +4,7 @@ import collections
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
