@@ -1,9 +1,9 @@
 """Graphs of the exchange format NIR as bodies, from a file or in memory (``pip install art-snn[nir]``).
 
 Only the package ``nir`` is needed, which holds the graph and reads its files (HDF5, no pickle); the layers are made
-here. (The companion ``nirtorch`` 2.6 loses the bias of affine nodes and exchanges the sizes of convolutions when it
-makes them by default.) A graph may branch: a node adds up what its edges bring. What it must not have is a cycle, a
-graph inside, or more than one input or output.
+here. (The companion ``nirtorch`` 2.6 loses the bias of affine nodes where it makes them by default.) A graph may
+branch: a node adds up what its edges bring. What it must not have is a cycle, a graph inside, or more than one input or
+output.
 """
 
 from __future__ import annotations
