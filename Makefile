@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench test test-all lint clean
+.PHONY: venv compare bench test test-all test-wheel lint clean
 
 venv: $(STAMP)
 
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("art-snn needs Python 3.11 or newer; try: make PYTHON=python3.12 venv" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
 	@touch $(STAMP)
 
 compare: $(STAMP)
@@ -32,6 +32,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS)
+
+test-wheel: $(STAMP)
+	$(BIN)/python tests/release/installed.py --python $(PYTHON)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and names that stay in their folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from art_snn.errors import explain
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
@@ -21,3 +23,17 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def plain_name(name: str) -> str:
+    r"""``name`` itself, if it names one file or folder inside another and nothing beyond it.
+
+    :raises ValueError: for an empty name, ``.``, ``..``, or a name with ``/``, ``\\`` or a NUL character.
+
+    >>> plain_name("left hand")
+    'left hand'
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        fix = "take letters, digits, blanks, dots, dashes or underscores"
+        raise ValueError(explain(f"the name {name!r}", "one file or folder name, without a path", fix))
+    return name

@@ -89,10 +89,13 @@ def _check_values(x: Any, clip_values: Any) -> Any:
 def check_labels(y: Any, samples: int, nb_classes: int) -> Any:
     """Return ``y`` once it has been found to be ``samples`` labels of ``nb_classes`` classes.
 
-    :param y: indices ``[N]`` or ``[N, 1]``, or one-hot / probability rows ``[N, nb_classes]``.
+    :param y: indices ``[N]`` or ``[N, 1]``, or one-hot / probability rows ``[N, nb_classes]``; numbers in an array of
+        objects come out as an ordinary array.
     :raises TypeError: if ``y`` is no numeric array.
     :raises ValueError: if the length is wrong, an index is out of range or fractional, or a row is not finite.
     """
+    if isinstance(y, np.ndarray) and y.dtype == object:
+        y = y.tolist()
     if isinstance(y, list | tuple):
         y = np.asarray(y)
     if not isinstance(y, np.ndarray | torch.Tensor) or not _is_number(y):

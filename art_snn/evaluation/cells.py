@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from art_snn import __version__
 from art_snn.errors import explain
 from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named
 from art_snn.evaluation.cost import counted
-from art_snn.evaluation.deployed import deployed_logits, rewind
+from art_snn.evaluation.deployed import deployed_draws, rewind
+from art_snn.evaluation.draws import pack
 from art_snn.evaluation.flags import DEFAULT, Evidence, Trial, judge_all
 from art_snn.evaluation.seeding import derived_seed, fingerprint
 from art_snn.evaluation.statistics import proportion
@@ -56,7 +58,11 @@ class Subject:
 
     def predict(self, x: Array, seed: int) -> Array:
         """Logits of the deployed rule: mean of fresh draws where the model is stochastic, from a seed of their own."""
-        return deployed_logits(self.classifier, x, seed)
+        return self.draws(x, seed).mean(0)
+
+    def draws(self, x: Array, seed: int) -> Array:
+        """Logits ``[D, N, K]`` of each fresh draw; of one where the model is not stochastic."""
+        return deployed_draws(self.classifier, x, seed)
 
     def rewind(self, seed: int) -> None:
         """Start the model's own random streams from ``seed``."""
@@ -89,11 +95,10 @@ class Measurement:
         if found is not None:
             return found
         with counted(subject.classifier.model) as cost:
-            z = subject.predict(self.x, derived_seed(self.seed, key))
-        correct = z.argmax(1) == self.y
-        top = np.sort(z, axis=1)[:, -2:]
+            z = subject.draws(self.x, derived_seed(self.seed, key))
+        top = np.sort(z.mean(0), axis=1)[:, -2:]
         return self.store.add({
-            "key": key, "kind": "clean", "model": subject.name, "network": subject.network, **outcome(correct),
+            "key": key, "kind": "clean", "model": subject.name, "network": subject.network, **judged(z, self.y),
             "tie_rate": float((top[:, 0] == top[:, 1]).mean()), "forwards": cost.forwards, "seconds": cost.seconds,
         })  # fmt: skip
 
@@ -106,12 +111,13 @@ class Measurement:
         seed = derived_seed(self.seed, key)
         with counted(subject.classifier.model) as cost:
             inside, used = self._generate(subject, attack, eps, seed)
-        correct = subject.predict(inside, derived_seed(seed, "judge")).argmax(1) == self.y
-        self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
+        answers = subject.draws(inside, derived_seed(seed, "judge"))
+        kept = self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
         return self.store.add({
             "key": key, "kind": "attack", "model": subject.name, "network": subject.network, "attack": attack.name,
-            "eps": eps, **outcome(correct),
-            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "forwards": cost.forwards,
+            "eps": eps, **judged(answers, self.y),
+            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "examples": kept,
+            "forwards": cost.forwards,
             "backwards": cost.backwards, "seconds": cost.seconds,
         })  # fmt: skip
 
@@ -163,10 +169,19 @@ class Measurement:
             subject.classifier, self.x, self.y, largest, seed, DEFAULT, trials=trials, clean=correct, all_labels=self.y
         )
 
-    def _keep_examples(self, key: str, images: Array) -> None:
+    def evidence(self, subject: Subject, eps: float) -> Evidence:
+        """Samples for probes of a model at a budget, before anything is known of it."""
+        seed = derived_seed(self.seed, "evidence", subject.identity)
+        return Evidence(subject.classifier, self.x, self.y, eps, seed, DEFAULT)
+
+    def _keep_examples(self, key: str, images: Array) -> Record:
+        """Keep adversarial samples; where, how many, and the SHA-256 of the file."""
         self._examples[key] = images
+        content = save({"x_adv": np.ascontiguousarray(images)})
         if self.store.folder is not None:
-            write_whole(self._example_file(key), save({"x_adv": np.ascontiguousarray(images)}))
+            write_whole(self._example_file(key), content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": f"examples/{key}.safetensors", "samples": len(images), "sha256": digest}
 
     def examples(self, key: str) -> Array | None:
         """The first adversarial images of a finished attack cell."""
@@ -182,6 +197,12 @@ class Measurement:
 def outcome(correct: Array) -> Record:
     """Per-sample outcomes (1 is correct) and their share."""
     return {"correct": [int(value) for value in correct], "accuracy": proportion(correct).record()}
+
+
+def judged(z: Array, y: Array) -> Record:
+    """:func:`outcome` of the deployed rule on logits ``[D, N, K]``, and of every draw where there are several."""
+    found = outcome(z.mean(0).argmax(1) == y)
+    return found if len(z) == 1 else {**found, "draws": pack(z.argmax(2) == y)}
 
 
 def _trial(record: Record) -> Trial:

@@ -25,9 +25,11 @@ from art_snn.evaluation.cells import EXAMPLES, Measurement, Subject
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.examination import examine, source_attack, transfer
 from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.probes import probe
 from art_snn.evaluation.references import references
 from art_snn.evaluation.seeding import fingerprint
 from art_snn.evaluation.store import Record, ResultStore
+from art_snn.evaluation.summaries import summary_records
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Networks: TypeAlias = PyTorchClassifier | Sequence[PyTorchClassifier]
@@ -107,9 +109,14 @@ def evaluate(
             bar.set_description(f"{subject.name}: operations")
             order += [record["key"] for record in examine(measurement, subject, carried, budgets[-1])]
             bar.update()
+    for networks in subjects.values():
+        bar.set_description(f"{networks[0].name}: probes")
+        order += [record["key"] for record in probe(measurement, networks[0], result.telling_eps or budgets[-1])]
     order = list(dict.fromkeys(order))
     result.records = [store.records[key] for key in order]
-    derived = [store.add(record) for record in (*result.summary_records(), references(result))]
+    derived = [*summary_records(result), references(result)]
+    index = {"key": "index", "kind": "index", "records": [*order, *(record["key"] for record in derived)]}
+    derived = [store.add(record) for record in (*derived, index)]
     order += [record["key"] for record in derived]
     result.records += derived
     result.images = _images(result, measurement)

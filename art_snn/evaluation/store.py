@@ -18,7 +18,9 @@ from art_snn.files import write_whole
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-DERIVED = ("run", "summary", "cost", "test", "work_mean", "verdict", "references")
+DERIVED = (
+    "run", "summary", "cost", "test", "work_mean", "verdict", "references", "aurc", "expected", "gap", "index",
+)  # fmt: skip
 """Kinds of records that belong to one run as a whole."""
 
 

@@ -144,3 +144,10 @@ def test_standardization_in_front_of_a_spike_code(preprocessing):
 def test_an_input_shape_that_does_not_fit_the_network():
     with pytest.raises(ValueError, match="on which the body failed"):
         SNNClassifier(mlp((1, 8, 8), 10), nn.CrossEntropyLoss(), (1, 9, 9), 10)
+
+
+def test_numbers_in_an_array_of_objects_are_labels(clf):
+    x, labels = good(), np.arange(4)
+    plain = clf.class_gradient(x, label=labels)
+    assert np.array_equal(clf.class_gradient(x, label=labels.astype(object)), plain)
+    assert np.array_equal(clf.loss_gradient(x, labels.astype(object)), clf.loss_gradient(x, labels))

@@ -28,6 +28,7 @@ from art_snn.attacks.evasion import draws, losses
 from art_snn.attacks.evasion.arguments import check_common, index_labels, masked, samples
 from art_snn.attacks.evasion.record import AttackRun, Ledger
 from art_snn.attacks.evasion.search import Problem, Search
+from art_snn.attacks.evasion.summary import Diary, Writer, check_writer
 from art_snn.attacks.evasion.victim import Seen, Victim, first_argmax
 from art_snn.errors import GuardedInit, explain, guarded
 from art_snn.gradients.base import AttackScope, GradientPolicy
@@ -55,8 +56,10 @@ class NativeAttack(GuardedInit, EvasionAttack):
     :param votes: predictions per decision of a stochastic model; ``None`` is 10.
     :param nb_targets: targets of ``dlr_targeted``, at most the number of other classes.
     :param verbose: show a progress bar.
+    :param summary_writer: TensorBoard curves, as ART's attacks write them; see :mod:`art_snn.attacks.evasion.summary`.
     :raises ValueError: for a parameter out of range.
     :raises TypeError: for a policy that the model cannot follow.
+    :raises ImportError: for a summary writer without tensorboardX.
     """
 
     attack_params = EvasionAttack.attack_params + [  # noqa: RUF005 - ART's own idiom
@@ -70,8 +73,9 @@ class NativeAttack(GuardedInit, EvasionAttack):
         self, estimator: Any, max_iter: int = 100, nb_random_init: int = 1, loss_type: str = "ce",
         policy: GradientPolicy | None = None, targeted: bool = False, batch_size: int = 64, seed: int = 0,
         eot: int | None = None, votes: int | None = None, nb_targets: int = 9, verbose: bool = False,
+        summary_writer: Writer = False,
     ) -> None:  # fmt: skip
-        super().__init__(estimator=estimator)
+        super().__init__(estimator=estimator, summary_writer=check_writer(summary_writer))
         self.max_iter = max_iter
         self.nb_random_init = nb_random_init
         self.loss_type = loss_type
@@ -83,6 +87,7 @@ class NativeAttack(GuardedInit, EvasionAttack):
         self.votes = votes
         self.nb_targets = nb_targets
         self.verbose = verbose
+        self._diary: Diary | None = None
         self.last_run: AttackRun | None = None
         self._check_params()
 
@@ -149,7 +154,12 @@ class NativeAttack(GuardedInit, EvasionAttack):
             rows = torch.arange(len(clean), device=clean.device)
             offsets = np.broadcast_to(kwargs.get("first_restart", 0), (len(clean),)).tolist()
             whole = Problem(clean, labels, labels, rows, mask, ids, offsets, self.threat)
+            if self.summary_writer is not None:
+                self._diary = Diary(self.summary_writer, self.estimator, labels, self.batch_size, self.targeted)
             self._attack(victim, whole, ledger, kwargs.get("starts"))
+        if self._diary is not None:
+            self._diary.close(ledger)
+            self._diary = None
         usage = self._verified(clean, ledger.best)
         self.last_run = ledger.report(usage, repr(self.threat), None if self.policy is None else repr(self.policy))
         return ledger.best.cpu().numpy()
@@ -202,7 +212,7 @@ class NativeAttack(GuardedInit, EvasionAttack):
         queries = self._queries()
         for step in range(queries):
             gradient = search.wants_gradient and step + 1 < queries
-            seen = self._see(victim, search.problem, point, ledger, step, scope if gradient else None)
+            seen = self._look(victim, search.problem, point, ledger, step, scope if gradient else None)
             rows = search.problem.rows
             hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic)
             ledger.note(rows, point, seen.loss, hit, restart, step)
@@ -217,6 +227,15 @@ class NativeAttack(GuardedInit, EvasionAttack):
                 point = search.problem.project(search.next(point, seen))
                 ledger.forwards[search.problem.rows] += search.extra[0]
                 ledger.backwards[search.problem.rows] += search.extra[1]
+
+    def _look(
+        self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
+    ) -> Seen:
+        """:meth:`_see`, told to the summary writer if there is one."""
+        seen = self._see(victim, problem, point, ledger, step, scope)
+        if self._diary is not None:
+            self._diary.note(problem, point, seen, ledger)
+        return seen
 
     def _see(
         self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None

@@ -11,6 +11,7 @@ from torch import Tensor
 from art_snn.attacks.evasion.arguments import masked, numeric
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.search import Problem, Search
+from art_snn.attacks.evasion.summary import Writer
 from art_snn.coding import Encoder, EventFrames, Transformed
 from art_snn.errors import explain, summary
 from art_snn.gradients.base import GradientPolicy
@@ -42,11 +43,12 @@ class RetimingAttack(NativeAttack):
         causal: bool = False, max_iter: int = 40, nb_random_init: int = 1, loss_type: str = "ce",
         policy: GradientPolicy | None = None, targeted: bool = False, batch_size: int = 64, seed: int = 0,
         eot: int | None = None, votes: int | None = None, nb_targets: int = 9, verbose: bool = False,
+        summary_writer: Writer = False,
     ) -> None:  # fmt: skip
         self.jitter, self.delay, self.moves, self.causal = jitter, delay, moves, causal
         super().__init__(
             estimator, max_iter, nb_random_init, loss_type, policy, targeted, batch_size, seed, eot, votes, nb_targets,
-            verbose,
+            verbose, summary_writer,
         )  # fmt: skip
 
     def _check_params(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from art_snn.data.events.base import FIELDS, check_events, make_events
 from art_snn.errors import explain
-from art_snn.files import write_whole
+from art_snn.files import plain_name, write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -103,7 +103,7 @@ def read_events_np(
     :raises FileNotFoundError: if there is no such folder.
     :raises ValueError: if a recording cannot be read.
     """
-    folder = Path(root) / "events_np" / split
+    folder = Path(root) / "events_np" / plain_name(split)
     if not folder.is_dir():
         fix = "pass the folder that holds events_np, and a split that is in it"
         raise FileNotFoundError(explain(f"no folder {folder}", "<root>/events_np/{train,test}", fix))
@@ -124,7 +124,8 @@ def write_events_np(
     :param labels: index of each recording's class, ``[N]``.
     :param classes: names of the classes, in ascending order: SpikingJelly numbers them so.
     :return: the folder of the split.
-    :raises ValueError: if numbers of recordings and labels differ, a label has no class, or names are not ascending.
+    :raises ValueError: if numbers of recordings and labels differ, a label has no class, names are not ascending,
+        or the name of the split or of a class is a path.
     :raises OSError: if the folder cannot be written.
     """
     labels = np.asarray(labels)
@@ -134,8 +135,8 @@ def write_events_np(
     if len(labels) and not (labels.min() >= 0 and labels.max() < len(classes)):
         came = f"labels {labels.min()}..{labels.max()}"
         raise ValueError(explain(came, f"labels in 0..{len(classes) - 1}", "name every class"))
-    folder = Path(root) / "events_np" / split
-    for name in classes:
+    folder = Path(root) / "events_np" / plain_name(split)
+    for name in map(plain_name, classes):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, (events, label) in enumerate(zip(recordings, labels, strict=True)):
         write_npz(events, folder / classes[int(label)] / f"{number:06d}.npz")
