@@ -234,3 +234,16 @@ def test_a_surrogate_of_ones_own_is_kept():
 
 def torch_step(v):
     return (v > 0).to(v) + (v - v.detach())
+
+
+def test_a_batch_that_is_too_large_goes_through_in_pieces(classifier):
+    net = classifier(SNNTorchBody(hidden(), output=1)).model.double()
+    x = torch.rand(40, 1, 8, 8).double().requires_grad_(True)
+    whole = net(x)
+    slope = torch.autograd.grad(whole.square().sum(), x)[0]
+    net.max_memory = 20_000
+    pieces = net(x)
+    assert torch.allclose(pieces, whole)
+    assert torch.allclose(torch.autograd.grad(pieces.square().sum(), x)[0], slope)
+    with torch.no_grad():
+        assert torch.allclose(net(x), whole)
