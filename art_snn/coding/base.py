@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from art_snn.coding.draws import SeededDraws
 from art_snn.coding.straight_through import clamp_straight_through
-from art_snn.errors import explain, summary
+from art_snn.errors import GuardedInit, explain, summary
 
 Domain = tuple[float, float] | None
 """The interval an encoder accepts, or ``None`` for every finite real number."""
@@ -62,7 +62,7 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
     return clamp_straight_through(x, low, high)
 
 
-class _Code(nn.Module):
+class _Code(GuardedInit, nn.Module):
     """What encoders and decoders share: their constructor arguments can be read back."""
 
     def __init__(self) -> None:

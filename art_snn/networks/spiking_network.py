@@ -27,7 +27,7 @@ from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
 from art_snn.coding.transform import Transformed
-from art_snn.errors import StepModeWarning, explain, summary
+from art_snn.errors import StepModeWarning, explain, guarded, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
 from art_snn.networks.fast import accelerated
@@ -74,6 +74,7 @@ class SpikingNetwork(nn.Module):
     torch.Size([5, 10])
     """
 
+    @guarded
     def __init__(
         self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1,
         fast: bool = True, max_memory: int | None = DEFAULT,

@@ -32,6 +32,7 @@ from art_snn.data.events import (
 )  # fmt: skip
 from art_snn.evaluation.store import ResultStore
 from art_snn.networks import ann_twin, cnn, describe, load, mlp, save
+from art_snn.networks.adapters import from_nir
 
 AEDAT = Path(__file__).parent.parent / "data" / "saccades.aedat4"
 FAST = 60
@@ -81,7 +82,19 @@ def stored(path):
     return ResultStore(folder)
 
 
+def graphs(folder):
+    nir, one = pytest.importorskip("nir"), np.ones(3)
+    nodes = (
+        nir.Linear(np.ones((3, 4))),
+        nir.LIF(0.01 * one, one, 0 * one, one, 0 * one),
+        nir.Affine(np.ones((2, 3)), one[:2]),
+    )
+    nir.write(folder / "a.nir", nir.NIRGraph.from_list(*nodes))
+    return [(folder / "a.nir").read_bytes()]
+
+
 READERS = {
+    "nir": (graphs, from_nir, ".nir", (ValueError,)),
     "nmnist": (bins, read_nmnist, ".bin", (ValueError,)),
     "npz": (npzs, read_npz, ".npz", (ValueError,)),
     "camera": (cameras, lambda path: read_spike_camera(path, (5, 7)), ".dat", (ValueError,)),

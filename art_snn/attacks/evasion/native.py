@@ -19,19 +19,18 @@ from typing import Any
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.config import ART_NUMPY_DTYPE
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import draws, losses
-from art_snn.attacks.evasion.arguments import check_common, index_labels, masked
+from art_snn.attacks.evasion.arguments import check_common, index_labels, masked, samples
 from art_snn.attacks.evasion.record import AttackRun, Ledger
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.summary import Diary, Writer, check_writer
 from art_snn.attacks.evasion.victim import Seen, Victim, first_argmax
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain, guarded
 from art_snn.gradients.base import AttackScope, GradientPolicy
 from art_snn.threats import ThreatModel
 
@@ -41,7 +40,7 @@ _SIGNS = 977
 _WITH_TARGETS = ("dlr_targeted", "difference")
 
 
-class NativeAttack(EvasionAttack):
+class NativeAttack(GuardedInit, EvasionAttack):
     """Base class: a subclass says how many queries a run has and makes a :class:`Search`.
 
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
@@ -95,6 +94,14 @@ class NativeAttack(EvasionAttack):
     def _check_params(self) -> None:
         check_common(self)
 
+    def set_params(self, **kwargs: Any) -> None:
+        """Set parameters as ART does; a value of another kind is refused with a repair as well.
+
+        :raises ValueError: for an unknown parameter, or a value out of range.
+        :raises TypeError: for a value of another kind.
+        """
+        guarded(super().set_params)(**kwargs)
+
     @property
     @abstractmethod
     def threat(self) -> ThreatModel:
@@ -135,7 +142,7 @@ class NativeAttack(EvasionAttack):
         :raises RuntimeError: if a point left the budget, which would be an error of the attack.
         """
         victim = self._victim()
-        clean = torch.as_tensor(np.asarray(x, dtype=ART_NUMPY_DTYPE), device=victim.device)
+        clean = torch.as_tensor(samples(x, self.estimator), device=victim.device)
         ids = draws.sample_ids(clean)
         mask = masked(kwargs.get("mask"), clean)
         with victim.attached():

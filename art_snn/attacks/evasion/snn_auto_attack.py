@@ -30,7 +30,7 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import calibration as cal
-from art_snn.attacks.evasion.arguments import check_whole, index_labels
+from art_snn.attacks.evasion.arguments import check_whole, index_labels, samples
 from art_snn.attacks.evasion.candidates import Candidate, code_backward, fixed_set, full_grid, own, small_grid
 from art_snn.attacks.evasion.draws import key, sample_ids
 from art_snn.attacks.evasion.fab import FAB
@@ -56,7 +56,7 @@ from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
 from art_snn.attacks.evasion.summary import Writer, check_writer
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.victim import Victim
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.threats import PixelBudget, pixel_budget
 
@@ -68,7 +68,7 @@ _JUDGE = 10**6
 """Salt of the draws of the last vote: no attack has seen them."""
 
 
-class SNNAutoAttack(EvasionAttack):
+class SNNAutoAttack(GuardedInit, EvasionAttack):
     """The strongest evaluation here, without a parameter to tune on the evaluated samples.
 
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
@@ -152,7 +152,7 @@ class SNNAutoAttack(EvasionAttack):
         :return: float32 array of the shape of ``x``.
         :raises ValueError: if the preflight fails, or the calibration split holds evaluation samples.
         """
-        clean = np.asarray(x, dtype=ART_NUMPY_DTYPE)
+        clean = samples(x, self.estimator)
         if self.calibration is not None:
             cal.check_split(clean, self.calibration[0])
         run = _Evaluation(self, clean, y, kwargs.get("mask"))
