@@ -24,7 +24,7 @@ compare: $(STAMP)
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network/cnn attack
 	$(BIN)/python benchmarks/speed.py --table
 
 test: $(STAMP)

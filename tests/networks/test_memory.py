@@ -30,6 +30,13 @@ def network(limit, **more):
     return net
 
 
+def near(one, other, share=1e-5):
+    """Sums over samples come in another order: compare with the largest entry."""
+    if one is None or other is None:
+        return one is other
+    return float((one - other).detach().abs().max()) <= share * max(float(other.detach().abs().max()), 1e-6)
+
+
 def sizes(net, x):
     """Batch sizes that the body sees."""
     found = []
@@ -49,9 +56,8 @@ def test_pieces_are_the_whole(policy):
             z = net(x)
         weights = torch.arange(z.numel(), dtype=z.dtype).view(z.shape).sin()
         found.append((z.detach(), *torch.autograd.grad((z * weights).sum(), [x, *net.parameters()], allow_unused=True)))
-    for whole, parted in zip(*found, strict=True):
-        assert (whole is None) == (parted is None)
-        assert whole is None or torch.allclose(whole, parted, rtol=1e-4, atol=1e-6)
+    assert torch.equal(found[0][0], found[1][0])
+    assert all(near(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_the_limit_decides_the_size_of_a_piece():
@@ -176,9 +182,9 @@ def test_pieces_of_a_stochastic_network_draw_what_the_whole_batch_draws(kind, po
         found.append((votes, z.detach(), *grads, net(x).detach()))  # streams stand where they would
         seen, _ = sizes(net, x)
         assert (max(seen) < 20) == (limit is not None)
-    for whole, parted in zip(*found, strict=True):
-        assert (whole is None) == (parted is None)
-        assert whole is None or torch.allclose(whole, parted, rtol=1e-4, atol=1e-6)
+    whole, parted = found
+    assert all(torch.equal(whole[i], parted[i]) for i in (0, 1, -1))
+    assert all(near(a, b) for a, b in zip(whole, parted, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["poisson", "jittered", "twice"])
@@ -193,8 +199,7 @@ def test_with_keys_every_known_stream_can_be_parted(kind):
             found.append((z.detach(), again.detach(), torch.autograd.grad(again.pow(2).sum(), x)[0]))
         assert not torch.equal(z, again)
         assert (max(seen) < 20) == (limit is not None)
-    for whole, parted in zip(*found, strict=True):
-        assert torch.allclose(whole, parted, rtol=1e-4, atol=1e-6)
+    assert all(near(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_streams_that_nobody_can_follow_are_not_parted():
@@ -211,8 +216,7 @@ def test_second_derivatives_of_pieces():
         x = images().requires_grad_(True)
         grad = torch.autograd.grad(net(x).pow(2).sum(), x, create_graph=True)[0]
         found.append(torch.autograd.grad(grad.pow(2).sum(), [x, *net.parameters()], allow_unused=True))
-    for whole, parted in zip(*found, strict=True):
-        assert whole is None or torch.allclose(whole, parted, rtol=1e-3, atol=1e-5)
+    assert all(near(a, b, 1e-4) for a, b in zip(*found, strict=True))
 
 
 def test_gradients_of_parameters_alone():
@@ -220,7 +224,7 @@ def test_gradients_of_parameters_alone():
     for net in (network(None), network(200_000)):
         net(images()).pow(2).sum().backward()
         found.append([p.grad for p in net.parameters()])
-    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(*found, strict=True))
+    assert all(near(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_operations_are_counted_on_whole_batches():

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import draws, losses
 from art_snn.attacks.evasion.arguments import check_common, index_labels, masked, samples
-from art_snn.attacks.evasion.record import AttackRun, Ledger
+from art_snn.attacks.evasion.record import AttackRun, Ledger, column
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.summary import Diary, Writer, check_writer
 from art_snn.attacks.evasion.victim import Seen, Victim, first_argmax
@@ -36,8 +37,17 @@ from art_snn.threats import ThreatModel
 
 logger = logging.getLogger(__name__)
 
-_SIGNS = 977
+_ASKED = 8
+"""Steps between two looks at a device that has to be waited for."""
+
 _WITH_TARGETS = ("dlr_targeted", "difference")
+
+
+def interval(device: torch.device) -> int:
+    """How many steps an attack takes before it asks the device who is done: samples that are done leave at once where
+    asking is free.
+    """
+    return 1 if device.type == "cpu" else _ASKED
 
 
 class NativeAttack(GuardedInit, EvasionAttack):
@@ -201,7 +211,8 @@ class NativeAttack(GuardedInit, EvasionAttack):
             own = torch.nn.functional.one_hot(problem.y, self.estimator.nb_classes).bool()
             ranked = victim.logits(problem.x, problem.ids).masked_fill(own, -torch.inf).argsort(1, descending=True)
             target = ranked[:, restart % self._targets_per_start()]
-        return Problem(problem.x, problem.y, target, problem.rows, problem.mask, problem.ids, seeds, problem.threat)
+        keys = torch.tensor(seeds, device=problem.x.device)
+        return replace(problem, target=target, seeds=seeds, keys=keys)
 
     def _run(
         self, victim: Victim, problem: Problem, ledger: Ledger, restart: int, starts: Any, scope: AttackScope
@@ -209,24 +220,40 @@ class NativeAttack(GuardedInit, EvasionAttack):
         search = self._search(problem)
         start = search.first() if starts is None else torch.as_tensor(starts, device=problem.x.device)[problem.rows]
         point = search.problem.project(start.to(problem.x))
+        every = interval(point.device)
+        with victim.unasked() if every > 1 else nullcontext():
+            self._climb(victim, search, point, ledger, restart, scope, every)
+
+    def _climb(
+        self, victim: Victim, search: Search, point: Tensor, ledger: Ledger, restart: int, scope: AttackScope,
+        every: int,
+    ) -> None:  # fmt: skip
+        """The loop. Samples that are done leave every so many steps; until then they are carried, and not counted."""
         queries = self._queries()
+        gone = torch.zeros(len(point), dtype=torch.bool, device=point.device)
         for step in range(queries):
             gradient = search.wants_gradient and step + 1 < queries
-            seen = self._look(victim, search.problem, point, ledger, step, scope if gradient else None)
             rows = search.problem.rows
-            hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic)
-            ledger.note(rows, point, seen.loss, hit, restart, step)
-            if bool(hit.any()):
-                left = (~hit).nonzero()[:, 0]
-                if len(left) == 0:
-                    return
-                search.keep(left)
-                scope.batch(search.problem.rows.tolist())
-                point, seen = point[left], seen.select(left)
+            paid = ledger.paid(rows)
+            seen = self._look(victim, search.problem, point, ledger, step, scope if gradient else None)
+            hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic) & ~gone
+            ledger.note(rows, point, torch.where(gone, -torch.inf, seen.loss), hit, restart, step)
+            if every > 1:
+                ledger.refund(rows, paid, gone)
+            gone = gone | hit
+            if (step + 1) % every == 0 or step + 1 == queries:
+                victim.settle()
+                if bool(gone.any()):
+                    left = (~gone).nonzero()[:, 0]
+                    if len(left) == 0:
+                        return
+                    search.keep(left)
+                    scope.batch(search.problem.rows.tolist())
+                    point, seen, gone = point[left], seen.select(left), gone[left]
             if step + 1 < queries:
                 point = search.problem.project(search.next(point, seen))
-                ledger.forwards[search.problem.rows] += search.extra[0]
-                ledger.backwards[search.problem.rows] += search.extra[1]
+                ledger.forwards[search.problem.rows] += search.extra[0] * (~gone)
+                ledger.backwards[search.problem.rows] += search.extra[1] * (~gone)
 
     def _look(
         self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
@@ -250,10 +277,9 @@ class NativeAttack(GuardedInit, EvasionAttack):
         ledger.backwards[problem.rows] += victim.costs[1]
         grad = seen.grad if problem.mask is None else torch.where(problem.mask != 0, seen.grad, 0.0)
         flat = (grad == 0).flatten(1).all(1)
-        if bool(flat.any()):
-            ledger.zeros[problem.rows[flat]] += 1
-            signs = (problem.uniform(*grad.shape[1:], salt=_SIGNS + step) < 0.5).to(grad) * 2 - 1
-            grad = torch.where(flat.view(-1, *[1] * (grad.dim() - 1)), signs, grad)
+        if not victim.is_asked or bool(flat.any()):
+            ledger.zeros[problem.rows] += flat.long()
+            grad = torch.where(column(flat, grad), problem.signs(step, grad), grad)
         return Seen(seen.loss, grad, seen.logits)
 
     def _loss(self, z: Tensor, problem: Problem) -> Tensor:
