@@ -18,6 +18,7 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "decisions": decisions,
     "raster": raster,
 }
+"""Figures by name."""
 
 __all__ = [
     "COLORS", "MARKERS", "PLOTS", "attack_bars", "attack_ladder", "decisions", "example_images", "new_figure",
