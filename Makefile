@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench test test-all test-wheel art-matrix art-tests lint clean
+.PHONY: venv compare bench docs examples test test-all test-wheel art-matrix art-tests lint clean
 
 venv: $(STAMP)
 
@@ -26,6 +26,14 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network/cnn attack
 	$(BIN)/python benchmarks/speed.py --table
+
+docs: $(STAMP)
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[docs]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+examples: $(STAMP)
+	for name in art_user ann_vs_snn prototype_defense; do $(BIN)/python examples/$$name.py > docs/output/$$name.txt || exit 1; done
 
 test: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'

@@ -33,6 +33,7 @@ _HOMES = {
     "SpikeRetiming": "art_snn.attacks",
     "Comparison": "art_snn.evaluation",
     "compare": "art_snn.evaluation",
+    "citation": "art_snn.bibliography",
     "diagnose": "art_snn.evaluation",
 }
 
@@ -40,6 +41,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
     from art_snn.attacks import SNNAutoAttack, SNNAutoPGD, SpikeRetiming
+    from art_snn.bibliography import citation
     from art_snn.coding import Direct, EventFrames, FirstSpike, Latency, MembraneMean, Poisson, SpikeCount
     from art_snn.conversion import QCFS, convert, replace_activations
     from art_snn.estimators import SNNClassifier

@@ -52,9 +52,20 @@ def suggest(name: str, known: Iterable[str], kind: str) -> str:
     got data set 'mnits'; expected one of digits, mnist. Fix: did you mean 'mnist'?
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    near = nearest(name, names)
+    fix = f"did you mean {near!r}?" if near else f"choose one of {', '.join(names)}"
     return explain(f"{kind} {name!r}", f"one of {', '.join(names)}", fix)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like ``name``, upper and lower case alike; ``None`` if none does.
+
+    >>> nearest("spikeretime", ["SpikeFool", "SpikeRetiming"])
+    'SpikeRetiming'
+    """
+    folded = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.4)
+    return folded[near[0]] if near else None
 
 
 def summary(x: torch.Tensor) -> str:

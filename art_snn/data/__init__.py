@@ -14,6 +14,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "cifar10": cifar10,
     "events": event_digits,
 }
+"""Data sets by name."""
 
 
 def load(name: str) -> Dataset:

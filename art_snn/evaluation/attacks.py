@@ -189,6 +189,7 @@ ATTACKS: dict[str, Attack] = {
         Attack("square", "Square", "black-box", _square, {"max_iter": 120, "batch_size": 256}, native=True),
     )
 }
+"""Attacks of the standard comparison by name."""
 
 
 class Suite:

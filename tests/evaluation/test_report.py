@@ -174,7 +174,8 @@ def test_references_are_those_of_what_ran(saved, ann, samples):
     assert not {"goodfellow2015explaining", "croce2020reliable", "bu2022optimal", "athalye2018synthesizing"} & keys
     alone = compare({"ann": ann}, *samples, [0.1], attacks=["fgsm"], verbose=False)
     assert set(references(alone)["entries"]) == {
-        "goodfellow2015explaining", "nicolae2018art", "yik2023neurobench", "horowitz2014computing", "wilson1927probable"
+        "artsnn", "goodfellow2015explaining", "nicolae2018art", "yik2023neurobench", "horowitz2014computing",
+        "wilson1927probable",
     }  # fmt: skip
 
 

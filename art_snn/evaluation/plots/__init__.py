@@ -30,6 +30,7 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "cosines": gradient_cosines,
     "certificates": certificates,
 }
+"""Figures by name."""
 
 __all__ = [
     "COLORS", "MARKERS", "PLOTS", "attack_bars", "attack_ladder", "certificates", "convergence", "decisions",
