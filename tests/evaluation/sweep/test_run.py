@@ -4,6 +4,7 @@ import collections
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -107,7 +108,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_so(toys, tmp_path):
         return toy(job)
 
     calls = toys(tired)
-    with pytest.raises(InterruptedSweepError, match="5 of .* cells are finished .* goes on from there"):
+    with pytest.raises(InterruptedSweepError, match=r"5 of .* cells are finished .* goes on from there"):
         go(tmp_path)
     toys()
     assert go(tmp_path).cells == len(set(calls))
@@ -121,14 +122,14 @@ def test_a_full_disk_is_one_clear_error_and_finished_work_stays(toys, tmp_path, 
     real = os.fsync
 
     def full(descriptor):
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         if len(calls) > 4 and f"/{target}" in name:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="expected space on its disk. Fix: free some"):
+        with pytest.raises(OSError, match=r"expected space on its disk\. Fix: free some"):
             go(tmp_path)
     assert not list(tmp_path.rglob("*.partial"))
     before = set(calls)
@@ -151,7 +152,7 @@ def test_errors_before_anything_runs(tmp_path, toys):
     toys()
     with pytest.raises(RuntimeError, match="no Dask scheduler with workers at 'nonsense://x'"):
         go(tmp_path, dask="nonsense://x")
-    with pytest.raises(ValueError, match="1..500 test samples"):
+    with pytest.raises(ValueError, match=r"1\.\.500 test samples"):
         run_sweep(parse({"samples": 501, "models": [{"model": "ann"}], "threats": [{"eps": [0.1]}]}), tmp_path)
 
 
