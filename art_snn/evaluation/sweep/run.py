@@ -76,14 +76,14 @@ def run_sweep(
     plan = plan_sweep(sweep, hashes, device)
     with locked(out), workers(jobs, dask, sweep.threads) as crew:
         run = _Run(plan, CellStore(Path(out)), crew)
+        assembly = Assembly(sweep, plan, run.store, run.failures)
         try:
             run.go(verbose)
+            with settled(sweep.threads, "cpu"):
+                comparisons = assembly.write()
         except KeyboardInterrupt as error:
             finished = f"{len(run.store.records)} of {len(plan.cells)} cells are finished in {out}"
             raise InterruptedSweepError(f"Interrupted. {finished}; the same command goes on from there.") from error
-        with settled(sweep.threads, "cpu"):
-            assembly = Assembly(sweep, plan, run.store, run.failures)
-            comparisons = assembly.write()
     return SweepResult(Path(out), len(plan.cells), run.computed, comparisons, assembly.failed())
 
 

@@ -131,4 +131,17 @@ def _dask(address: str, stack: ExitStack) -> Pool:
         found: Outcome = client.submit(compute, job, pure=False).result()
         return found
 
-    return Pool(count, {"backend": "dask", "client": client}, (KilledWorker,), alone)
+    return Pool(count, {"backend": _told_of_errors()(client=client)}, (KilledWorker,), alone)
+
+
+def _told_of_errors() -> Any:
+    """Joblib's Dask backend, which waits for ever for a task that fails on the way to its worker, without the wait."""
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            future = super().submit(func, callback)
+            future.add_done_callback(lambda done: callback(done.exception()) if done.exception() else None)
+            return future
+
+    return Backend

@@ -101,7 +101,7 @@ def test_one_failure_stops_what_needs_it_and_nothing_else(toys, tmp_path):
     assert not list((tmp_path / "failures").iterdir())
 
 
-def test_an_interrupt_keeps_what_is_finished_and_says_so(toys, tmp_path):
+def test_an_interrupt_keeps_what_is_finished_and_says_so(toys, tmp_path, monkeypatch):
     def tired(job):
         if len(calls) > 5:
             raise KeyboardInterrupt
@@ -111,6 +111,14 @@ def test_an_interrupt_keeps_what_is_finished_and_says_so(toys, tmp_path):
     with pytest.raises(InterruptedSweepError, match=r"5 of .* cells are finished .* goes on from there"):
         go(tmp_path)
     toys()
+
+    def in_the_report(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Assembly, "write", in_the_report)
+        with pytest.raises(InterruptedSweepError, match="the same command goes on"):
+            go(tmp_path)
     assert go(tmp_path).cells == len(set(calls))
     counted = collections.Counter(calls)
     assert sum(times > 1 for times in counted.values()) == 1  # the one in flight
