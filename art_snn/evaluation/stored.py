@@ -56,7 +56,7 @@ def as_stored(record: Record) -> Record:
 def comparison_of(records: list[Record]) -> Comparison:
     """The comparison behind its records."""
     run = next(record for record in records if record["kind"] == "run")
-    result = Comparison(list(run["models"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"])
+    result = Comparison(list(run["order"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"])
     cells: dict[tuple[Any, ...], list[Record]] = {}
     flags: dict[str, list[list[Flag]]] = {}
     for record in records:
