@@ -202,7 +202,7 @@ def _header(
         "numpy": np.__version__, "python": platform.python_version(),
     }  # fmt: skip
     return {
-        "key": "run", "kind": "run",
+        "key": "run", "kind": "run", "order": list(subjects),
         "models": {name: [one.identity for one in networks] for name, networks in subjects.items()},
         "cards": {name: card(networks[0].classifier) for name, networks in subjects.items()},
         "norm": str(norm), "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},

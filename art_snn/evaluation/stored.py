@@ -57,7 +57,7 @@ def comparison_of(records: list[Record]) -> Comparison:
     """The comparison behind its records."""
     run = next(record for record in records if record["kind"] == "run")
     result = Comparison(
-        list(run["models"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"], norm=float(run["norm"])
+        list(run["order"]), run["attacks"], run["eps"], {}, {}, {}, records, seed=run["seed"], norm=float(run["norm"])
     )
     cells: dict[tuple[Any, ...], list[Record]] = {}
     flags: dict[str, list[list[Flag]]] = {}

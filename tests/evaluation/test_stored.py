@@ -20,7 +20,7 @@ def finished(ann, poisson, samples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored")
     x, y = samples[0][:12], samples[1][:12]
     result = compare(
-        {"ann": [ann, ann], "poisson": [poisson, poisson]}, x, y, [0.1], attacks=["noise", "fgsm"], out=folder,
+        {"poisson": [poisson, poisson], "ann": [ann, ann]}, x, y, [0.1], attacks=["noise", "fgsm"], out=folder,
         verbose=False,
     )  # fmt: skip
     return result, folder
@@ -49,6 +49,7 @@ def test_what_is_read_back_says_the_same(finished):
     live, folder = finished
     read = load_comparison(folder)
     assert str(read) == str(live)
+    assert read.models == live.models == ["poisson", "ann"]
     assert read.records == json.loads(json.dumps(live.records))
     assert read.expected("poisson", 0.1) == live.expected("poisson", 0.1)
     for name, row in live.outcomes.items():
