@@ -5,7 +5,7 @@ neuron run once where the train is constant (:mod:`art_snn.networks.repeats`). F
 these modules are covered by attributes of the same name; modules, parameters and types stay what they are. What a
 neuron needs may change between two calls (its surrogate, dtype, transforms of ``torch.func``), so it is asked at each
 call, and where anything is unknown SpikingJelly's own method runs. Average pooling by two is rearranged
-(:mod:`art_snn.networks.pooling`).
+(:mod:`art_snn.networks.pooling`), and batch norm writes into buffers (:mod:`art_snn.networks.normalizing`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.autograd import forward_ad
 
 from art_snn.gradients.known import known_slope
 from art_snn.gradients.spike import Slope
+from art_snn.networks.normalizing import normalize, normalizes
 from art_snn.networks.pooling import halves, pool
 from art_snn.networks.repeats import Repeats, unshared_because
 from art_snn.neurons.fused import Dynamics, is_wrapped, multi_step
@@ -74,11 +75,16 @@ def _layers(net: nn.Module, repeats: Repeats | None) -> Iterator[tuple[nn.Module
     for module in list(net.modules()):
         if "forward" in vars(module):
             continue
-        forward = pool if halves(module) else type(module).forward
+        forward = _rearranged(module) or type(module).forward
         if open_to_views is not None and repeats is not None and module in open_to_views:
             yield module, repeats.once(module, forward, as_view=open_to_views[module])
-        elif forward is pool:
-            yield module, partial(pool, module)
+        elif forward is not type(module).forward:
+            yield module, partial(forward, module)
+
+
+def _rearranged(module: nn.Module) -> Callable[..., Any] | None:
+    """Another way to the same values."""
+    return pool if halves(module) else normalize if normalizes(module) else None
 
 
 def _shared(net: nn.Module) -> dict[nn.Module, bool]:

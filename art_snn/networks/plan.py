@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from art_snn.networks.fast import unfused_because
+from art_snn.networks.normalizing import normalizes
 from art_snn.networks.pooling import halves
 from art_snn.networks.repeats import unshared_because
 
@@ -53,6 +54,8 @@ def plan(body: nn.Module, *, fast: bool, constant: bool) -> Plan:
         how, why = _how(spikes, reason, fast=fast, constant=constant)
         if fast and how == "left alone" and halves(module):
             how, why = "rearranged", "four strided additions, same values"
+        elif fast and how == "left alone" and normalizes(module):
+            how, why = "rearranged", "into memory that is used again, same values"
         steps.append(Step(name, type(module).__name__, how, why))
         constant = constant and not spikes and reason is None
     return Plan(tuple(steps))

@@ -25,6 +25,11 @@ KEPT = 512 * 1024**2
 _LARGE = 4 * 1024**2
 """Bytes from which a buffer is worth keeping; numpy asks for huge pages from there on."""
 
+_TOUCHSTONE = 31 * 1024**2
+"""Bytes of a tensor that is made once and dropped untouched. The C library of Linux keeps freed blocks up to the size
+of the largest one that was ever freed, and twice as much in all; it would never see one of the large tensors that live
+here, and give the smaller ones back to the system every time."""
+
 _KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 
 Block = np.ndarray[Any, np.dtype[np.uint8]]
@@ -37,6 +42,7 @@ class _Shelf:
         self.free: list[Block] = []
         self.back: deque[Block] = deque()
         self.taking = threading.Lock()
+        self.raised = False
 
     def take(self, size: int) -> Block:
         """An array of at least ``size`` bytes and at most twice as many; a new one where none is free."""
@@ -45,6 +51,9 @@ class _Shelf:
             fitting = [i for i, block in enumerate(self.free) if size <= block.nbytes <= 2 * size]
             if fitting:
                 return self.free.pop(min(fitting, key=lambda i: self.free[i].nbytes))
+            if not self.raised:
+                self.raised = True
+                torch.empty(_TOUCHSTONE, dtype=torch.uint8)
         return np.empty(size, np.uint8)
 
     def clear(self) -> None:
@@ -75,15 +84,23 @@ def buffer(size: Sequence[int], like: Tensor) -> Tensor:
     >>> buffer((2, 3), torch.zeros(5)).shape
     torch.Size([2, 3])
     """
-    kind, size = _KINDS.get(like.dtype), tuple(size)
-    count = prod(size)
-    total = count * like.element_size()
-    if kind is None or type(like) is not Tensor or like.device.type != "cpu" or total < _LARGE:
+    size = tuple(size)
+    total = prod(size) * like.element_size()
+    if total < _LARGE or not _is_ours(like):
         return like.new_empty(size)
     block = _shelf.take(total)
-    lease = block[:total].view(kind)
+    lease = block[:total].view(_KINDS[like.dtype])
     weakref.finalize(lease, _shelf.back.append, block).atexit = False
     return torch.from_numpy(lease).view(size)
+
+
+def is_large(x: Tensor) -> bool:
+    """Whether a tensor like this one is worth a buffer."""
+    return x.numel() * x.element_size() >= _LARGE and _is_ours(x)
+
+
+def _is_ours(x: Tensor) -> bool:
+    return x.dtype in _KINDS and type(x) is Tensor and x.device.type == "cpu"
 
 
 def release() -> None:
