@@ -58,9 +58,9 @@ def feature_collision(stage: Stage) -> None:
         clf,
         target=x[:1],
         feature_layer=stage.layer,
-        learning_rate=0.005,
-        max_iter=20,
-        similarity_coeff=2,
+        learning_rate=0.1,
+        max_iter=100,
+        similarity_coeff=0.1,
         verbose=False,
     )
     poisoned, _ = attack.poison(base)
@@ -85,7 +85,8 @@ for title, whole in (("", True), ("one layer", False)):
         x, y = stage.samples(12)
         base = x[y != y[0]][:4]
         attack = poisoning.BullseyePolytopeAttackPyTorch(
-            clf, x[:1], stage.layer, max_iter=80, learning_rate=0.02, epsilon=EPS, dropout=0.0, endtoend=whole,
+            clf, x[:1], [stage.layer] if whole else stage.layer, max_iter=80, learning_rate=0.02, epsilon=EPS,
+            dropout=0.0, endtoend=whole,
             batch_size=4, verbose=False,
         )  # fmt: skip
         poisoned, _ = attack.poison(base, onehot(np.full(len(base), 3)))
