@@ -58,20 +58,20 @@ def feature_collision(stage: Stage) -> None:
         clf,
         target=x[:1],
         feature_layer=stage.layer,
-        learning_rate=0.005,
-        max_iter=20,
-        similarity_coeff=2,
+        learning_rate=0.1,
+        max_iter=100,
+        similarity_coeff=0.1,
         verbose=False,
     )
     poisoned, _ = attack.poison(base)
     stage.images(np.asarray(poisoned).reshape(base.shape).astype(np.float32), base)
-    _nearer(stage, clf, np.asarray(poisoned, dtype=np.float32).reshape(base.shape), base, x[:1])
+    _nearer(stage, clf, np.asarray(poisoned, dtype=np.float32).reshape(base.shape), base, x[:1], stage.layer)
 
 
-def _nearer(stage: Stage, clf: Any, poisoned: Array, base: Array, target: Array) -> None:
-    goal = clf.get_activations(target, stage.layer, batch_size=4).reshape(1, -1)
+def _nearer(stage: Stage, clf: Any, poisoned: Array, base: Array, target: Array, layer: str) -> None:
+    goal = clf.get_activations(target, layer, batch_size=4).reshape(1, -1)
     far, near = (
-        float(((clf.get_activations(v, stage.layer, batch_size=4).reshape(len(v), -1) - goal) ** 2).sum(1).mean())
+        float(((clf.get_activations(v, layer, batch_size=4).reshape(len(v), -1) - goal) ** 2).sum(1).mean())
         for v in (base, poisoned)
     )
     stage.holds(near < far, f"the distance to the target in the layer went from {far:.4g} to {near:.4g}")
@@ -85,12 +85,13 @@ for title, whole in (("", True), ("one layer", False)):
         x, y = stage.samples(12)
         base = x[y != y[0]][:4]
         attack = poisoning.BullseyePolytopeAttackPyTorch(
-            clf, x[:1], stage.layer, max_iter=80, learning_rate=0.02, epsilon=EPS, dropout=0.0, endtoend=whole,
+            clf, x[:1], stage.currents, max_iter=80, learning_rate=0.02, epsilon=EPS,
+            dropout=0.0, endtoend=whole,
             batch_size=4, verbose=False,
         )  # fmt: skip
         poisoned, _ = attack.poison(base, onehot(np.full(len(base), 3)))
         stage.images(poisoned, base)
-        _nearer(stage, clf, poisoned, base, x[:1])
+        _nearer(stage, clf, poisoned, base, x[:1], stage.currents)
 
 
 @case("HiddenTriggerBackdoor", "HiddenTriggerBackdoorPyTorch")

@@ -68,6 +68,11 @@ class Stage:
         """The hidden layer: the neurons, or the ReLU."""
         return "body.2" if self.spiking else "layer2"
 
+    @property
+    def currents(self) -> str:
+        """The layer before the hidden one: no unit is silent there."""
+        return "body.1" if self.spiking else "layer1"
+
     def evade(
         self, attack: Any, clf: Any, number: int = 8, kind: str = "images", *, eps: float | None = None,
         norm: Any = np.inf, rises: bool = True, changes: bool = True, start: tuple[Array, Array] | None = None,

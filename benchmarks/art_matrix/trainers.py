@@ -71,14 +71,14 @@ for mode in ("PGD", "TRADES"):
 @case("AdversarialTrainerOAATPyTorch")
 def oaat(stage: Stage) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        clf, proxy, lpips, average = (stage.clf() for _ in range(4))
+        clf, proxy, lpips, average = (stage.clf("conv") for _ in range(4))
         params = {
             "weight_decay": 0.0, "lr": 0.01, "momentum": 0.0, "norm": np.inf, "i_epsilon": 0.02, "epsilon": 0.1,
             "alpha": 1.0, "beta": 1.5, "awp_gamma": 0.005, "awp_warmup": 0, "lr_schedule": "cosine", "beta_final": 3.0,
             "mixup_alpha": 0.2, "mixup_epsilon": 0.1, "lpips_weight": 1.0, "list_swa_tau": [0.9], "oaat_warmup": 0,
             "alternate_iter_eps": 0.05,
             "swa_save_epoch": 0, "list_swa_epoch": [0], "max_iter": 2, "models_path": folder, "load_swa_model_tau": 0.9,
-            "layer_names_activation": [stage.layer],
+            "layer_names_activation": ["body.0" if stage.spiking else "layer0"],
         }  # fmt: skip
         trainer = AdversarialTrainerOAATPyTorch(clf, proxy, lpips, [average], _pgd(clf), params)
         _trained(stage, clf, trainer, batch_size=32, nb_epochs=4)

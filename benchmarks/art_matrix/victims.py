@@ -16,7 +16,7 @@ from art_snn import SNNClassifier
 from art_snn.coding import Direct, Latency
 from art_snn.data import load
 from art_snn.defenses.postprocessor import Softmax
-from art_snn.networks import ann_twin, mlp
+from art_snn.networks import ann_twin, cnn, mlp
 from art_snn.networks.twin import plain_layers
 from art_snn.seeding import seeded_globals
 
@@ -25,15 +25,11 @@ VICTIMS = ("ann", "direct", "latency")
 
 CLASSES, HIDDEN, EPOCHS = 10, 48, 6
 SHAPES = {
-    "images": (1, 8, 8),
-    "color": (3, 8, 8),
-    "large": (1, 16, 16),
-    "last": (8, 8, 3),
-    "video": (4, 8, 8, 3),
-    "table": (16,),
-}
-"""Grey digits; the same twice as large; in three channels, first or last; as four equal frames, channels last; as means
-of 4 x 4 pixels, the first of them binary.
+    "images": (1, 8, 8), "conv": (1, 8, 8), "large": (1, 16, 16), "color": (3, 8, 8), "last": (8, 8, 3),
+    "video": (4, 8, 8, 3), "table": (16,),
+}  # fmt: skip
+"""Grey digits; the same for a network that convolves; twice as large; in three channels, first or last; as four equal
+frames, channels last; as means of 4 x 4 pixels, the first of them binary.
 """
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -79,7 +75,10 @@ def _as(kind: str, x: Array) -> Array:
 def network(victim: str, kind: str = "images") -> nn.Module:
     """A trained network; cases get copies."""
     encoder = Latency(T=8) if victim == "latency" else Direct(T=4)
-    net: nn.Module = mlp((int(np.prod(SHAPES[kind])), 1, 1), CLASSES, hidden=(HIDDEN,), encoder=encoder)
+    if kind == "conv":
+        net: nn.Module = cnn(SHAPES[kind], CLASSES, channels=(4,), hidden=16, encoder=encoder)
+    else:
+        net = mlp((int(np.prod(SHAPES[kind])), 1, 1), CLASSES, hidden=(HIDDEN,), encoder=encoder)
     if victim == "ann":
         net = Plain(nn.Sequential(OrderedDict(plain_layers(ann_twin(net).body).named_children())))  # type: ignore[arg-type]
     x, y, _, _ = data(kind)

@@ -30,7 +30,8 @@ COLUMNS = ("plain", "canary", "snn")
 
 def run_file(file: str, column: str, work: Path, home: Path, timeout: int, limit: int) -> dict[str, Any]:
     """One file, one column: what became of each test."""
-    outcomes = (work / f"outcomes-{column}.json").resolve()
+    outcomes = (work / "outcomes" / f"{column}-{file.replace('/', '-')}.json").resolve()
+    outcomes.parent.mkdir(exist_ok=True)
     outcomes.unlink(missing_ok=True)
     environment = {
         **os.environ, "HOME": str(home.resolve()), "ART_SUBSTITUTE": column, "ART_OUTCOMES": str(outcomes),

@@ -72,7 +72,7 @@ def test_clever_reads_the_surrogate_and_certifies_what_is_false():
     """The score is a distance within which nothing is misclassified, if gradients are gradients."""
     clf = tiny.classifier(copy.deepcopy(tiny.direct()))
     for node in spiking_neurons(clf.model).values():
-        node.surrogate_function = surrogate("triangle", 50.0)
+        node.surrogate_function = surrogate("atan", 0.02)
     x, y = tiny.samples(32)
     right = clf.predict(x).argmax(1) == y
     x, y = x[right], y[right]
