@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench docs examples test test-all lint clean
+.PHONY: venv compare bench docs examples test test-all test-wheel art-matrix art-tests lint clean
 
 venv: $(STAMP)
 
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("art-snn needs Python 3.11 or newer; try: make PYTHON=python3.12 venv" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
 	@touch $(STAMP)
 
 compare: $(STAMP)
@@ -24,7 +24,7 @@ compare: $(STAMP)
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network/cnn attack
 	$(BIN)/python benchmarks/speed.py --table
 
 docs: $(STAMP)
@@ -40,6 +40,17 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS)
+
+art-matrix: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python benchmarks/art_compatibility.py
+	$(BIN)/python benchmarks/art_compatibility.py --page
+
+# make art-tests ART_SOURCE=<unpacked source of ART> [ART_OPTIONS="--weights <folder> --mnist <file>"]
+art-tests: $(STAMP)
+	$(BIN)/python tests/external/run.py --art-source "$(ART_SOURCE)" $(ART_OPTIONS) --report docs/art-tests.md
+
+test-wheel: $(STAMP)
+	$(BIN)/python tests/release/installed.py --python $(PYTHON)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The command line: ``art-snn compare``, ``art-snn doctor`` and ``art-snn list``."""
+"""The command line: ``art-snn compare``, ``report``, ``doctor`` and ``list``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,12 @@ def main() -> None:
     "--out", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True, help="Result folder."
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--config", type=click.Path(path_type=Path), help="Run the sweep of this TOML file; see docs/sweeps.md.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes of a sweep.")
+@click.option("--dask", default=None, metavar="ADDRESS", help="Dask scheduler that a sweep runs on.")
+@click.pass_context
 def compare(
+    context: click.Context,
     dataset: str,
     models: str | None,
     eps: str | None,
@@ -64,11 +69,18 @@ def compare(
     epochs: int | None,
     out: Path,
     device: str,
+    config: Path | None,
+    jobs: int,
+    dask: str | None,
 ) -> None:
     """Train an ANN and spiking networks, attack them alike, and write a report.
 
     A run that is interrupted goes on where it stopped when the same command is given again.
     """
+    _check_options(context, config)
+    if config is not None:
+        _sweep(config, None if _left_out(context, "out") else out, jobs, dask, device)
+        return
     from art_snn.evaluation import ATTACKS
     from art_snn.evaluation.run import run_comparison
     from art_snn.evaluation.zoo import default_models
@@ -91,6 +103,61 @@ def compare(
         raise click.ClickException(str(error)) from error
     _show(console, result)
     console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write there; into RESULTS by default.")
+def report(results: Path, out: Path | None) -> None:
+    """Make the report of a finished comparison again, from the folder RESULTS; nothing is run."""
+    from art_snn.evaluation.stored import load_comparison
+
+    try:
+        made = load_comparison(results).save(results if out is None else out)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Report: {made}")
+
+
+def _left_out(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT
+
+
+def _check_options(context: click.Context, config: Path | None) -> None:
+    """Options that go with a configuration file, and those that the file takes the place of."""
+    both, sweeps = {"out", "device"}, {"config", "jobs", "dask"}
+    given = {name for name in context.params if not _left_out(context, name)}
+    if config is None and given & sweeps:
+        names = " and ".join(sorted(f"--{name}" for name in given & sweeps))
+        raise click.UsageError(f"{names} without a sweep; add --config FILE")
+    if config is not None and given - both - sweeps:
+        names = " and ".join(sorted(f"--{name}" for name in given - both - sweeps))
+        raise click.UsageError(f"{names} beside --config; say it in {config}")
+    if {"jobs", "dask"} <= given:
+        raise click.UsageError("--jobs beside --dask; the cluster has its own workers, leave one out")
+
+
+def _sweep(config: Path, out: Path | None, jobs: int, dask: str | None, device: str) -> None:
+    """Run a sweep; exit code 1 if a cell failed, 130 if the user ended it."""
+    from art_snn.evaluation.sweep import InterruptedSweepError, read_sweep, run_sweep
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    folder = Path("runs") / config.stem if out is None else out
+    try:
+        result = run_sweep(read_sweep(config), folder, jobs=jobs, dask=dask, device=device)
+    except InterruptedSweepError as error:
+        console.print(f"\n{error}")
+        raise SystemExit(130) from error
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    console.print(f"{result.cells} cells, {result.computed} of them computed now.")
+    for line in result.failures:
+        console.print(f"FAILED {line}")
+    if result.failures:
+        console.print(f"Tracebacks: {folder / 'failures'}. The same command tries these cells again.")
+    console.print(f"Report: {result.report}")
+    if result.failures:
+        raise SystemExit(1)
 
 
 def _show(console: Console, result: Comparison) -> None:
@@ -121,8 +188,19 @@ def _show(console: Console, result: Comparison) -> None:
 @click.option("--samples", default=100, show_default=True, help="Test samples to choose from, balanced over classes.")
 @click.option("--eps", default=None, help="L-infinity budget; a fraction such as 8/255 is welcome.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the selection, the attacks and every draw.")
+@click.option("--source", "sources", multiple=True, help="Another model, named likewise: try its examples; repeatable.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Time to plan for: sizes are chosen by timing the model; no check is left out.",
+)
 @click.option("--json", "out", type=click.Path(path_type=Path), default=None, help="Write the whole diagnosis here.")
-def doctor(model: str, dataset: str, samples: int, eps: str | None, seed: int, out: Path | None) -> None:
+def doctor(
+    model: str, dataset: str, samples: int, eps: str | None, seed: int, sources: tuple[str, ...], seconds: float,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Say whether robustness can be read from attacks on MODEL, and if not, why.
 
     MODEL is a .safetensors file written by art_snn.networks.save, or module:function, where the function returns an ART
@@ -136,7 +214,7 @@ def doctor(model: str, dataset: str, samples: int, eps: str | None, seed: int, o
         console.width = 160
     budgets = DEFAULT_EPS.get(dataset, (0.1,)) if eps is None else parse_budgets(eps)
     try:
-        report = examine(model, dataset, samples, budgets[len(budgets) // 2], seed)
+        report = examine(model, dataset, samples, budgets[len(budgets) // 2], seed, sources=sources, seconds=seconds)
         if out is not None:
             write_whole(out, json.dumps(report.record(), indent=1, sort_keys=True) + "\n")
     except (ValueError, TypeError, RuntimeError, OSError) as error:
@@ -152,7 +230,7 @@ def list_names() -> None:
     from art_snn.data import DATASETS
     from art_snn.evaluation import ATTACKS
     from art_snn.evaluation.attacks import SUITES
-    from art_snn.evaluation.zoo import MODELS
+    from art_snn.evaluation.kinds import MODELS
 
     console = Console()
     groups = {

@@ -7,9 +7,13 @@ a user would catch (``ValueError``, ``TypeError``, ``RuntimeError``), so nothing
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
+
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 class ArtSnnWarning(UserWarning):
@@ -26,6 +30,10 @@ class RepeatWarning(ArtSnnWarning):
 
 class StepModeWarning(ArtSnnWarning):
     """A neuron computes something else in multi-step mode than in single-step mode."""
+
+
+class RangeWarning(ArtSnnWarning):
+    """Inputs lie far outside the clip values: right for the noisy copies of some attacks, else unscaled images."""
 
 
 def explain(came: str, expected: str, fix: str) -> str:
@@ -74,3 +82,55 @@ def summary(x: torch.Tensor) -> str:
     if bad:
         return f"{text}, with {bad} non-finite values"
     return f"{text}, range [{finite.min().item():.6g}, {finite.max().item():.6g}]"
+
+
+_UNFIT = (TypeError, ValueError, OverflowError, AttributeError, RuntimeError, LookupError, ArithmeticError)
+_SIGNATURE = "argument"
+
+
+def guarded(call: Call) -> Call:
+    """Give a repair to the errors of a constructor (or builder) that was handed something of another kind.
+
+    Checks of values presume their kind: a comparison with ``None`` or with an array fails in words of its own. Errors
+    that carry a repair, subclasses of these (ART's ``EstimatorError``, warnings as errors) and Python's on wrong
+    signatures pass as they are.
+
+    >>> @guarded
+    ... def half(n):
+    ...     return n / 2
+    >>> half("x")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    TypeError: got half('x') (TypeError: unsupported operand ...); expected ... documented kinds. Fix: see help(half).
+    """
+
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except _UNFIT as error:
+            text = str(error)
+            if "Fix:" in text or _SIGNATURE in text or type(error).__module__ != "builtins":
+                raise
+            method = call.__name__.startswith("_")
+            name = type(args[0]).__name__ if method else call.__name__
+            given = [*map(_short, args[1:] if method else args), *(f"{k}={_short(v)}" for k, v in kwargs.items())]
+            came = f"{name}({', '.join(given)}) ({type(error).__name__}: {text[:200]})"
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(explain(came, "arguments of the documented kinds", f"see help({name})")) from error
+
+    return checked  # type: ignore[return-value]
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class GuardedInit:
+    """A base class whose subclasses have a :func:`guarded` constructor."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = guarded(cls.__init__)  # type: ignore[method-assign]

@@ -78,6 +78,30 @@ class SeededDraws:
         finally:
             self._keys, self._calls = before
 
+    @contextmanager
+    def part(self, rows: slice) -> Iterator[None]:
+        """Inside, a keyed stream draws for these samples of its batch; every piece begins at the same call, and the
+        last one moves on. A stream without keys draws sample by sample in any case.
+        """
+        keys, calls = self._keys, self._calls
+        self._keys = None if keys is None else keys[rows]
+        try:
+            yield
+        finally:
+            if keys is not None and rows.stop < len(keys):
+                self._calls = calls
+            self._keys = keys
+
+    @property
+    def calls(self) -> int:
+        """How often the stream was asked since :meth:`keyed` was entered."""
+        return self._calls
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether samples draw by key now."""
+        return self._keys is not None
+
     def __getstate__(self) -> dict[str, Any]:
         states = {key: gen.get_state() for key, gen in self._generators.items()}
         return {"seed": self.seed, "states": states, "keys": self._keys, "calls": self._calls}

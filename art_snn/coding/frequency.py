@@ -114,8 +114,11 @@ class Frequency(Encoder):
         """See :func:`frequency`.
 
         :raises ValueError: if the input is not a batch of images.
+        :raises TypeError: for half precision, which has no Fourier transform.
         """
-        if x.dim() < 3:
+        if x.dim() < 3 or 0 in x.shape[-2:]:
             raise ValueError(explain(summary(x), "images [N, *, H, W]", "reshape the input to images"))
+        if x.dtype not in (torch.float32, torch.float64):
+            raise TypeError(explain(summary(x), "float32 or float64 images", "pass x.float()"))
         widths = half_widths(self.T, x.shape[-2]) if self.widths is None else self.widths
         return frequency(x, widths, self.mask)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from art_snn.coding.base import Encoder
-from art_snn.errors import explain
+from art_snn.errors import explain, summary
 
 
 class Fusion(Encoder):
@@ -64,7 +64,12 @@ class Fusion(Encoder):
         return [block for block in self.encoders if isinstance(block, Encoder)]
 
     def encode(self, x: Tensor) -> Tensor:
-        """Each block's code, concatenated on the channels."""
+        """Each block's code, concatenated on the channels.
+
+        :raises ValueError: if there is no channel axis.
+        """
+        if x.dim() < 2:
+            raise ValueError(explain(summary(x), "[N, C, *]", "add a channel axis: x[:, None]"))
         return torch.cat([block(x) for block in self._blocks()], dim=2)
 
     def reseed(self, seed: int | None = None) -> None:

@@ -38,11 +38,16 @@ def rank_order(x: Tensor, T: int) -> Tensor:
     >>> rank_order(torch.tensor([[0.1, 0.9]]), 2)[:, 0].tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    flat = x.detach().reshape(x.shape[0], -1)
+    flat = _flat(x.detach())
     order = torch.argsort(flat, dim=1, descending=True, stable=True)
     rank = torch.argsort(order, dim=1)
     tau = torch.div(rank * T, flat.shape[1], rounding_mode="floor")
     return place(tau.view(x.shape), T, x.dtype)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """The values of each sample in a row, ``[N, d]``; a batch may be empty."""
+    return x.flatten(1) if x.dim() > 1 else x[:, None]
 
 
 def soft_rank(x: Tensor, kappa: float, comparisons: int) -> Tensor:
@@ -100,7 +105,7 @@ class RankOrder(Encoder):
         return carry_gradient(spikes, x, slopes[self.backward])
 
     def _soft_spikes(self, x: Tensor) -> Tensor:
-        flat = x.reshape(x.shape[0], -1)
+        flat = _flat(x)
         centre = soft_rank(flat, self.kappa, self.comparisons) * self.T / flat.shape[1]
         steps = torch.arange(self.T, device=x.device, dtype=x.dtype).view(-1, 1, 1) + 0.5
         soft = torch.softmax(-((steps - centre) ** 2) / (2 * _SOFT_WIDTH**2), dim=0)

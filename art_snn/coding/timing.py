@@ -196,7 +196,7 @@ def bin_centre(tau: Tensor, T: int, convention: str = "floor") -> Tensor:
 
 def image_range(x: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest value of each image ``[N, *]``, shaped to broadcast against it."""
-    flat = x.reshape(x.shape[0], -1) if x.dim() > 1 else x.reshape(-1, 1)
+    flat = x.flatten(1) if x.dim() > 1 else x.reshape(-1, 1)
     shape = (x.shape[0], *([1] * (x.dim() - 1)))
     return flat.amin(1).view(shape), flat.amax(1).view(shape)
 

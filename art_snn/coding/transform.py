@@ -21,12 +21,12 @@ from art_snn.coding.base import HIDING, Encoder
 from art_snn.coding.draws import SeededDraws, mixed
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.straight_through import carry_path, is_traced
-from art_snn.errors import explain, summary
+from art_snn.errors import GuardedInit, explain, summary
 
 Function = Callable[[Tensor], Tensor]
 
 
-class SpikeTransform(nn.Module):
+class SpikeTransform(GuardedInit, nn.Module):
     """Base class. Subclasses implement :meth:`transform`.
 
     ``needs_binary`` says that it takes binary trains only, ``keeps_binary`` that binary trains stay binary.

@@ -174,7 +174,8 @@ class LateBurst(_Window):
         return late_burst(value, self.T)
 
     def _edges(self, tau: Tensor) -> tuple[Tensor, Tensor]:
-        return tau, tau + 1
+        nearest = tau.clamp(max=self.T - 1)
+        return nearest, nearest + 1
 
     def _edge_offset(self, steps: Tensor) -> Tensor:
         return self.T - steps

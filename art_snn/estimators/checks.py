@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
-from art_snn.errors import explain
+from art_snn.errors import RangeWarning, explain
 
 _SLACK = 0.5
-"""Share of the range by which an input may leave the clip values: attacks step out of the box, unscaled images go far
-beyond.
-"""
+"""Share of the range by which an input may leave the clip values without remark: attacks step out of the box."""
+
+_FAR = 10.0
+"""Ranges beyond which an input is refused: no attack goes there, unscaled images do."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,16 +34,20 @@ def _is_number(x: Array | torch.Tensor) -> bool:
     return isinstance(x, torch.Tensor) or x.dtype.kind in "fiub"
 
 
-def check_input(x: Any, input_shape: tuple[int, ...], clip_values: Any, *, integers: bool) -> Any:
+def check_input(x: Any, input_shape: tuple[int, ...], clip_values: Any, *, integers: bool, strict: bool = False) -> Any:
     """Return ``x`` in floating point (float64 becomes float32), once it has been found usable.
 
     :param x: numpy array or tensor ``[N, *input_shape]``.
     :param input_shape: shape of one sample.
     :param clip_values: ``(low, high)`` or ``None``.
     :param integers: whether integers are meaningful (event counts), or a sign of unscaled images.
+    :param strict: refuse values outside ``clip_values`` by more than half their range. ART's attacks ask about such
+        points (noisy copies, steps that are clipped later), so otherwise there is a warning, and a refusal beyond ten
+        ranges.
     :raises TypeError: if ``x`` is no array, or has an unusable dtype.
-    :raises ValueError: if the shape is wrong, the batch empty, a value not finite, or the range far from
+    :raises ValueError: if the shape is wrong, the batch empty, a value not finite, or the range too far from
         ``clip_values``.
+    :warns RangeWarning: if the range is far from ``clip_values``.
     """
     if not isinstance(x, np.ndarray | torch.Tensor) or not _is_number(x):
         raise TypeError(explain(describe_array(x), "a numeric numpy array [N, *]", "np.asarray(x, dtype=np.float32)"))
@@ -51,8 +57,8 @@ def check_input(x: Any, input_shape: tuple[int, ...], clip_values: Any, *, integ
         fix = "scale images to the clip values in floating point: (x / 255).astype(np.float32)"
         raise TypeError(explain(describe_array(x), "floating-point images", fix))
     if isinstance(x, torch.Tensor):
-        return _check_values(x if floating else x.float(), clip_values)
-    return _check_values(x.astype(np.float32, copy=False), clip_values)
+        return _check_values(x if floating else x.float(), clip_values, strict)
+    return _check_values(x.astype(np.float32, copy=False), clip_values, strict)
 
 
 def _check_shape(x: Array | torch.Tensor, input_shape: tuple[int, ...]) -> None:
@@ -69,7 +75,7 @@ def _check_shape(x: Array | torch.Tensor, input_shape: tuple[int, ...]) -> None:
         raise ValueError(explain("an empty batch", f"{wanted} with N >= 1", "check the selection that made x"))
 
 
-def _check_values(x: Any, clip_values: Any) -> Any:
+def _check_values(x: Any, clip_values: Any, strict: bool) -> Any:
     finite = torch.isfinite(x).all() if isinstance(x, torch.Tensor) else np.isfinite(x).all()
     if not bool(finite):
         rest = torch.isfinite(x) if isinstance(x, torch.Tensor) else np.isfinite(x)
@@ -78,21 +84,27 @@ def _check_values(x: Any, clip_values: Any) -> Any:
         raise ValueError(explain(came, "finite values", "drop those samples, or np.nan_to_num(x)"))
     if clip_values is not None:
         low, high = float(np.min(clip_values[0])), float(np.max(clip_values[1]))
-        slack = _SLACK * (high - low)
         values = x.detach() if isinstance(x, torch.Tensor) else x
-        if float(values.min()) < low - slack or float(values.max()) > high + slack:
+        beyond = max(low - float(values.min()), float(values.max()) - high) / (high - low)
+        if beyond > _SLACK:
             fix = f"rescale x to [{low:g}, {high:g}], or set clip_values to the range of your data"
-            raise ValueError(explain(describe_array(x), f"values in clip_values [{low:g}, {high:g}]", fix))
+            text = explain(describe_array(x), f"values in clip_values [{low:g}, {high:g}]", fix)
+            if strict or beyond > _FAR:
+                raise ValueError(text)
+            warnings.warn(text, RangeWarning, stacklevel=4)
     return x
 
 
 def check_labels(y: Any, samples: int, nb_classes: int) -> Any:
     """Return ``y`` once it has been found to be ``samples`` labels of ``nb_classes`` classes.
 
-    :param y: indices ``[N]`` or ``[N, 1]``, or one-hot / probability rows ``[N, nb_classes]``.
+    :param y: indices ``[N]`` or ``[N, 1]``, or one-hot / probability rows ``[N, nb_classes]``; numbers in an array of
+        objects come out as an ordinary array.
     :raises TypeError: if ``y`` is no numeric array.
     :raises ValueError: if the length is wrong, an index is out of range or fractional, or a row is not finite.
     """
+    if isinstance(y, np.ndarray) and y.dtype == object:
+        y = y.tolist()
     if isinstance(y, list | tuple):
         y = np.asarray(y)
     if not isinstance(y, np.ndarray | torch.Tensor) or not _is_number(y):

@@ -91,7 +91,7 @@ class SNNClassifier(PyTorchClassifier):
         )  # fmt: skip
         self._check_preprocessing()
         self._layer_names = layer_names(model)
-        for message in probe_gradient(model, self.input_shape, clip_values):
+        for message in probe_gradient(model, self._prepared_shape(), clip_values):
             warnings.warn(message, stacklevel=2)
         warn_redeployed(model, stacklevel=3)
 
@@ -102,6 +102,14 @@ class SNNClassifier(PyTorchClassifier):
             fix = "normalize inside the network's body, or use the Direct code"
             came = f"preprocessing with mean={mean}, std={std} in front of a {type(encoder).__name__} code"
             raise ValueError(explain(came, f"raw intensities in {encoder.domain}", fix))
+
+    def _prepared_shape(self) -> tuple[int, ...]:
+        """Shape of one sample after preprocessing, which may change it."""
+        if self.preprocessing_defences is None:
+            return self.input_shape
+        low = 0.0 if self.clip_values is None else self.clip_values[0]
+        blank = np.broadcast_to(low, (1, *self.input_shape)).astype(np.float32)
+        return tuple(self._prepared(blank).shape[1:])
 
     def set_params(self, **kwargs: Any) -> None:
         """Set parameters as ART does; the same standardization is refused as when the classifier is built.
@@ -145,8 +153,9 @@ class SNNClassifier(PyTorchClassifier):
         low, high = (self._prepared(corner) for corner in corners)
         return float(torch.minimum(low, high).min()), float(torch.maximum(low, high).max())
 
-    def _input(self, x: Any) -> Any:
-        return check_input(x, self.input_shape, self.clip_values, integers=self.model.encoder.integer_input)
+    def _input(self, x: Any, *, strict: bool = False) -> Any:
+        integers = self.model.encoder.integer_input
+        return check_input(x, self.input_shape, self.clip_values, integers=integers, strict=strict)
 
     def _labels(self, y: Any, samples: int) -> Any:
         return check_labels(y, samples, self.nb_classes)
@@ -163,7 +172,9 @@ class SNNClassifier(PyTorchClassifier):
         :param batch_size: samples per forward pass; the result does not depend on it.
         :param training_mode: run in training mode. The mode stays set, as in ART.
         :raises TypeError: for an unusable dtype.
-        :raises ValueError: for a wrong shape, an empty batch, non-finite values, or a range far from the clip values.
+        :raises ValueError: for a wrong shape, an empty batch, non-finite values, or a range beyond ten times that of
+            the clip values.
+        :warns RangeWarning: for a range far from the clip values.
         """
         self._model.train(mode=training_mode)
         batches = self._prepared(self._input(x)).split(max(int(batch_size), 1))
@@ -182,7 +193,7 @@ class SNNClassifier(PyTorchClassifier):
         if self._optimizer is None:
             fix = "SNNClassifier(..., optimizer=torch.optim.Adam(net.parameters()))"
             raise ValueError(explain("fit without an optimizer", "an optimizer of the network's parameters", fix))
-        x = self._input(x)
+        x = self._input(x, strict=True)
         super().fit(x, self._labels(y, len(x)), batch_size=batch_size, nb_epochs=nb_epochs, **kwargs)
 
     def fit_generator(self, generator: Any, nb_epochs: int = 20, verbose: bool = False, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ from art_snn.evaluation.attacks import ATTACKS
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.diagnosis import diagnose
 from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.harness import SNNEvaluation, SNNSecurityCurve
 from art_snn.evaluation.protocol import compare
 from art_snn.evaluation.reliability import ReliabilityReport
 
@@ -15,6 +16,8 @@ __all__ = [
     "Judgement",
     "Outcomes",
     "ReliabilityReport",
+    "SNNEvaluation",
+    "SNNSecurityCurve",
     "compare",
     "craft",
     "diagnose",

@@ -1,6 +1,7 @@
 """The attacks of the standard comparison: noise as the floor, ART's own where they are right, native ones elsewhere.
 
-Every attack runs on the same samples, from a seed of its own, under the same L-infinity budget in input units. FGSM and
+Every attack runs on the same samples, from a seed of its own, under the same budget in input units, in the L-infinity
+norm unless its parameters name another (:func:`attack_named`). FGSM and
 PGD are ART's; they draw from global generators, so they run inside
 :func:`~art_snn.evaluation.seeding.seeded_globals`. APGD and Square are native: ART's APGD judges its last iterate only
 and its difference-of-logits loss is 0/0 on tied logits; ART's Square asks twice per query and moves one window for the
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from art.estimators.classification import PyTorchClassifier
 from art_snn.attacks.evasion import LatencyPGD, NativeAttack, SNNAutoAttack, SNNAutoPGD, SNNSquare
 from art_snn.attacks.evasion.ladder import PRESETS
 from art_snn.attacks.evasion.latency_pgd import knows_timing
-from art_snn.errors import suggest
+from art_snn.errors import explain, suggest
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
 from art_snn.gradients import Surrogate
 from art_snn.networks import SpikingNetwork
+from art_snn.threats import L1, L2, Linf, PixelBudget
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Builder = Callable[[PyTorchClassifier, float, int, Mapping[str, Any]], Any]
@@ -70,35 +72,54 @@ def averaged(model: Any, draws: int) -> Iterator[None]:
 
 
 class SignNoise:
-    """Random corners of the ball: the floor that any attack must beat. One draw per sample, no search."""
+    r"""Random corners of the ball: the floor that any attack must beat. One draw per sample, no search.
 
-    def __init__(self, eps: float, clip_values: Any) -> None:
+    In an Lp norm every value moves by :math:`\epsilon / D^{1/p}`, inwards where there is no room outwards, so that the
+    budget is used whole.
+    """
+
+    def __init__(self, eps: float, clip_values: Any, norm: float = np.inf) -> None:
         self.eps = eps
         self.clip_values = clip_values
+        self.norm = norm
 
     def generate(self, x: Array, y: Array | None = None) -> Array:  # noqa: ARG002 - ART's signature
-        """``x`` plus or minus ``eps`` in every value, clipped."""
+        """``x`` plus or minus the same amount in every value, clipped."""
         signs = np.random.choice(np.array([-1.0, 1.0], dtype=np.float32), size=x.shape)  # noqa: NPY002 - seeded by the caller
-        moved = x + np.float32(self.eps) * signs
-        return moved if self.clip_values is None else np.clip(moved, *self.clip_values).astype(np.float32)
+        size = np.float32(inscribed(self.eps, self.norm, x[0].size))
+        if self.clip_values is None:
+            return x + size * signs
+        low, high = self.clip_values
+        if self.norm != np.inf:
+            signs = np.where((x + size * signs < low) | (x + size * signs > high), -signs, signs)
+        return np.clip(x + size * signs, low, high).astype(np.float32)
+
+
+def inscribed(eps: float, norm: float, size: int) -> float:
+    """Radius of the L-infinity ball whose corners lie on the Lp ball of radius ``eps`` in ``size`` dimensions.
+
+    >>> inscribed(1.0, 2.0, 64), inscribed(1.0, np.inf, 64)
+    (0.125, 1.0)
+    """
+    return float(eps / size ** (0.0 if norm == np.inf else 1 / norm))
 
 
 def _noise(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    return SignNoise(eps, classifier.clip_values)
+    return SignNoise(eps, classifier.clip_values, **parameters)
 
 
 def _fgsm(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    return FastGradientMethod(classifier, norm=np.inf, eps=eps, **parameters)
+    return FastGradientMethod(classifier, eps=eps, **{**_LINF, **parameters})
 
 
 def _pgd(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    options = dict(parameters)
+    options = {**_LINF, **parameters}
     step = eps * options.pop("step_share")
-    return ProjectedGradientDescent(classifier, norm=np.inf, eps=eps, eps_step=step, verbose=False, **options)
+    return ProjectedGradientDescent(classifier, eps=eps, eps_step=step, verbose=False, **options)
 
 
 def _apgd(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
-    return SNNAutoPGD(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
+    return SNNAutoPGD(classifier, eps=eps, seed=seed, **{**_LINF, **parameters})
 
 
 class InTurn:
@@ -119,12 +140,13 @@ class InTurn:
 
 
 def _adaptive(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
-    options = dict(parameters)
+    options = {**_LINF, **parameters}
     policy = Surrogate(options.pop("surrogate"), options.pop("sharpness"))
     options["policy"] = policy if _follows(classifier.model, policy) else None
-    second = LatencyPGD if knows_timing(classifier.model) else SNNAutoPGD
-    first = SNNAutoPGD(classifier, norm=np.inf, eps=eps, seed=seed, **options)
-    return InTurn([first, second(classifier, norm=np.inf, eps=eps, seed=derived_seed(seed, "second"), **options)])
+    timed = options["norm"] in LatencyPGD.norms and knows_timing(classifier.model)
+    second = LatencyPGD if timed else SNNAutoPGD
+    first = SNNAutoPGD(classifier, eps=eps, seed=seed, **options)
+    return InTurn([first, second(classifier, eps=eps, seed=derived_seed(seed, "second"), **options)])
 
 
 def _follows(model: Any, policy: Surrogate) -> bool:
@@ -137,9 +159,10 @@ def _follows(model: Any, policy: Surrogate) -> bool:
 
 
 def _square(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
-    return SNNSquare(classifier, norm=np.inf, eps=eps, seed=seed, **parameters)
+    return SNNSquare(classifier, eps=eps, seed=seed, **{**_LINF, **parameters})
 
 
+_LINF: dict[str, Any] = {"norm": np.inf}
 _BATCH = {"batch_size": 64}
 _SHARP = {"max_iter": 30, "surrogate": "atan", "sharpness": 8.0, **_BATCH}
 """A network masks its training surrogate; a sharper one sees more. A second run takes on the survivors: for a latency
@@ -176,8 +199,9 @@ class Suite:
     """
 
     def __init__(self, classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> None:
-        self.attack = SNNAutoAttack(classifier, norm=np.inf, eps=eps, seed=seed, verbose=False, **parameters)
-        self.corners = SignNoise(eps, classifier.clip_values)
+        options = {**_LINF, **parameters}
+        self.attack = SNNAutoAttack(classifier, eps=eps, seed=seed, verbose=False, **options)
+        self.corners = SignNoise(eps, classifier.clip_values, options["norm"])
 
     def generate(self, x: Array, y: Array) -> Array:
         """Adversarial examples, and corners."""
@@ -206,12 +230,20 @@ UNBOUNDED = Attack(
 """What flag E5 runs with a budget of the whole range: it has to break every model."""
 
 
-def attack_named(name: str) -> Attack:
+NORMS: dict[float, type[PixelBudget]] = {np.inf: Linf, 2.0: L2, 1.0: L1}
+"""Norms that every attack of the comparison has a form for, and their threat models."""
+
+
+def attack_named(name: str, norm: float = np.inf) -> Attack:
     """Look an attack up.
 
-    :raises ValueError: for an unknown name; the message suggests the nearest one.
+    :param norm: of its budget, a key of :data:`NORMS`.
+    :raises ValueError: for an unknown name (the message suggests the nearest one), or another norm.
     """
     known = {**ATTACKS, **SUITES}
     if name not in known:
         raise ValueError(suggest(name, known, "attack"))
-    return known[name]
+    if norm not in NORMS:
+        raise ValueError(explain(f"norm={norm!r}", "inf, 2 or 1", "norm=np.inf"))
+    found = known[name]
+    return found if norm == np.inf else replace(found, parameters={**found.parameters, "norm": norm})

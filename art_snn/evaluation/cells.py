@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from safetensors.numpy import load_file, save
 
 from art_snn import __version__
 from art_snn.errors import explain
-from art_snn.evaluation.attacks import UNBOUNDED, Attack, attack_named
+from art_snn.evaluation.attacks import NORMS, UNBOUNDED, Attack, attack_named, inscribed
 from art_snn.evaluation.cost import counted
-from art_snn.evaluation.deployed import deployed_logits, rewind
+from art_snn.evaluation.deployed import deployed_draws, rewind
+from art_snn.evaluation.draws import pack
 from art_snn.evaluation.flags import DEFAULT, Evidence, Trial, judge_all
 from art_snn.evaluation.seeding import derived_seed, fingerprint
 from art_snn.evaluation.statistics import proportion
@@ -56,7 +58,11 @@ class Subject:
 
     def predict(self, x: Array, seed: int) -> Array:
         """Logits of the deployed rule: mean of fresh draws where the model is stochastic, from a seed of their own."""
-        return deployed_logits(self.classifier, x, seed)
+        return self.draws(x, seed).mean(0)
+
+    def draws(self, x: Array, seed: int) -> Array:
+        """Logits ``[D, N, K]`` of each fresh draw; of one where the model is not stochastic."""
+        return deployed_draws(self.classifier, x, seed)
 
     def rewind(self, seed: int) -> None:
         """Start the model's own random streams from ``seed``."""
@@ -82,6 +88,13 @@ class Measurement:
         """Content address of a cell."""
         return fingerprint(__version__, kind, subject.identity, self._data, self.seed, *parts)
 
+    def samples(self) -> Record:
+        """The first samples as they are, kept to be shown beside adversarial ones."""
+        key = fingerprint("samples", self._data)
+        kept = self._keep_examples(key, self.x[:EXAMPLES])
+        labels = [int(label) for label in self.y[:EXAMPLES]]
+        return {"key": key, "kind": "samples", "labels": labels, "examples": kept}
+
     def clean(self, subject: Subject) -> Record:
         """Predictions on the samples as they are."""
         key = self.key(subject, "clean")
@@ -89,11 +102,10 @@ class Measurement:
         if found is not None:
             return found
         with counted(subject.classifier.model) as cost:
-            z = subject.predict(self.x, derived_seed(self.seed, key))
-        correct = z.argmax(1) == self.y
-        top = np.sort(z, axis=1)[:, -2:]
+            z = subject.draws(self.x, derived_seed(self.seed, key))
+        top = np.sort(z.mean(0), axis=1)[:, -2:]
         return self.store.add({
-            "key": key, "kind": "clean", "model": subject.name, "network": subject.network, **outcome(correct),
+            "key": key, "kind": "clean", "model": subject.name, "network": subject.network, **judged(z, self.y),
             "tie_rate": float((top[:, 0] == top[:, 1]).mean()), "forwards": cost.forwards, "seconds": cost.seconds,
         })  # fmt: skip
 
@@ -106,12 +118,13 @@ class Measurement:
         seed = derived_seed(self.seed, key)
         with counted(subject.classifier.model) as cost:
             inside, used = self._generate(subject, attack, eps, seed)
-        correct = subject.predict(inside, derived_seed(seed, "judge")).argmax(1) == self.y
-        self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
+        answers = subject.draws(inside, derived_seed(seed, "judge"))
+        kept = self._keep_examples(key, inside if attack.name in self.transferred else inside[:EXAMPLES])
         return self.store.add({
             "key": key, "kind": "attack", "model": subject.name, "network": subject.network, "attack": attack.name,
-            "eps": eps, **outcome(correct),
-            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "forwards": cost.forwards,
+            "eps": eps, **judged(answers, self.y),
+            "parameters": dict(attack.parameters), "budget_used": used, "seed": seed, "examples": kept,
+            "forwards": cost.forwards,
             "backwards": cost.backwards, "seconds": cost.seconds,
         })  # fmt: skip
 
@@ -124,8 +137,11 @@ class Measurement:
         subject.rewind(seed)
         x_adv = attack.generate(subject.classifier, self.x, self.y, eps, seed)
         finite = bool(np.isfinite(x_adv).all())
-        used = float(np.abs(x_adv.astype(np.float64) - self.x.astype(np.float64)).max()) if finite else 0.0
+        threat = NORMS[attack.parameters.get("norm", np.inf)](eps, subject.classifier.clip_values)
+        used = float(threat.usage(self.x, x_adv).max()) if finite else 0.0
         x_adv = x_adv if finite else np.where(np.isfinite(x_adv), x_adv, self.x)
+        if threat.norm != np.inf:
+            return np.asarray(threat.project(self.x, x_adv), dtype=np.float32), used
         return np.clip(x_adv, self.x - np.float32(eps), self.x + np.float32(eps)).astype(np.float32), used
 
     def adversarial(self, subject: Subject, attack: Attack, eps: float) -> Array:
@@ -144,7 +160,10 @@ class Measurement:
         return self.attack(subject, UNBOUNDED, span)
 
     def flags(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Record:
-        """Every reliability flag of one model, from its cells and a few probes of its own."""
+        """Every reliability flag of one model, from its cells and a few probes of its own.
+
+        :param attacks: attacks on the model, and what was made on other models and tried on it.
+        """
         key = self.key(subject, "flags", sorted(record["key"] for record in attacks), DEFAULT.record())
         found = self.store.get(key)
         if found is not None:
@@ -155,7 +174,8 @@ class Measurement:
     def _evidence(self, subject: Subject, clean: Record, unbounded: Record, attacks: list[Record]) -> Evidence:
         """What the checks look at: the outcomes of every cell, and a few samples for probes of their own."""
         budgets = [record for record in attacks if record["eps"] > 0]
-        largest = max((record["eps"] for record in budgets), default=unbounded["eps"])
+        reached = [self._reach(record) for record in budgets if record["kind"] == "attack"]
+        largest = max(reached, default=unbounded["eps"])
         seed = derived_seed(self.seed, "probe", subject.identity)
         trials = [*map(_trial, budgets), replace(_trial(unbounded), name="unbounded")]
         correct = np.array(clean["correct"], dtype=bool)
@@ -163,10 +183,31 @@ class Measurement:
             subject.classifier, self.x, self.y, largest, seed, DEFAULT, trials=trials, clean=correct, all_labels=self.y
         )
 
-    def _keep_examples(self, key: str, images: Array) -> None:
+    def evidence(self, subject: Subject, eps: float) -> Evidence:
+        """Samples for probes of a model at a budget, before anything is known of it."""
+        seed = derived_seed(self.seed, "evidence", subject.identity)
+        return Evidence(subject.classifier, self.x, self.y, eps, seed, DEFAULT)
+
+    def _reach(self, record: Record) -> float:
+        """The L-infinity budget of the checks' own probes: the cell's, or the one inscribed in its ball."""
+        return inscribed(record["eps"], record["parameters"].get("norm", np.inf), self.x[0].size)
+
+    def kept(self) -> dict[str, Array]:
+        """Adversarial images in memory, by the key of their cell."""
+        return dict(self._examples)
+
+    def provide(self, key: str, images: Array) -> None:
+        """Hand in the adversarial images of a cell that was measured elsewhere."""
         self._examples[key] = images
+
+    def _keep_examples(self, key: str, images: Array) -> Record:
+        """Keep adversarial samples; where, how many, and the SHA-256 of the file."""
+        self._examples[key] = images
+        content = save({"x_adv": np.ascontiguousarray(images)})
         if self.store.folder is not None:
-            write_whole(self._example_file(key), save({"x_adv": np.ascontiguousarray(images)}))
+            write_whole(self._example_file(key), content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": f"examples/{key}.safetensors", "samples": len(images), "sha256": digest}
 
     def examples(self, key: str) -> Array | None:
         """The first adversarial images of a finished attack cell."""
@@ -184,8 +225,17 @@ def outcome(correct: Array) -> Record:
     return {"correct": [int(value) for value in correct], "accuracy": proportion(correct).record()}
 
 
+def judged(z: Array, y: Array) -> Record:
+    """:func:`outcome` of the deployed rule on logits ``[D, N, K]``, and of every draw where there are several."""
+    found = outcome(z.mean(0).argmax(1) == y)
+    return found if len(z) == 1 else {**found, "draws": pack(z.argmax(2) == y)}
+
+
 def _trial(record: Record) -> Trial:
     """The outcome of a cell, as the checks want it."""
+    if record["kind"] == "transfer":
+        name = f"transfer from {record['source']}"
+        return Trial(name, "transfer", record["eps"], np.array(record["correct"], dtype=bool))
     knowledge = "white-box" if record["attack"] == UNBOUNDED.name else attack_named(record["attack"]).knowledge
     correct = np.array(record["correct"], dtype=bool)
     return Trial(record["attack"], knowledge, record["eps"], correct, record["budget_used"] / record["eps"])

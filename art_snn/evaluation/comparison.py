@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from art_snn.errors import explain, suggest
+from art_snn.evaluation.attacks import attack_named
+from art_snn.evaluation.aurc import areas
+from art_snn.evaluation.bootstrap import Term
+from art_snn.evaluation.draws import unpack, worst_draws
 from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.paired import Difference, contrast
 from art_snn.evaluation.statistics import Proportion, proportion, seed_spread
 from art_snn.evaluation.table import Table
 from art_snn.evaluation.verdict import PairedTest, paired_tests
@@ -43,6 +48,7 @@ class Comparison:
     :param records: the raw records behind it all.
     :param transfer: outcomes of the second model on what was made against the first, per pair and budget.
     :param seed: seed of the bootstrap.
+    :param norm: of the budgets: ``inf``, 2 or 1.
     """
 
     models: list[str]
@@ -55,6 +61,7 @@ class Comparison:
     images: dict[str, Any] = field(repr=False, default_factory=dict)
     transfer: dict[tuple[str, str, float], Array] = field(repr=False, default_factory=dict)
     seed: int = 0
+    norm: float = np.inf
     _tests: list[PairedTest] | None = field(repr=False, default=None, init=False)
 
     def worst_case(self, model: str, eps: float) -> Array:
@@ -85,6 +92,27 @@ class Comparison:
         rows = [row for (_, name, level), row in self.transfer.items() if name == model and level == eps]
         return proportion(np.logical_and.reduce(rows)) if rows else None
 
+    def gap(self, model: str, eps: float) -> dict[str, float] | None:
+        """Accuracy left by attacks that look inside and by those that do not, transfer among these.
+
+        :return: ``white``, ``black``, and ``only_black``, the share of samples that only the latter break; ``None``
+            where one kind did not run.
+        """
+        kinds: dict[bool, list[Array]] = {True: [], False: []}
+        for attack in self.attacks:
+            knowledge = attack_named(attack).knowledge
+            if knowledge != "none":
+                kinds[knowledge == "white-box"].append(np.atleast_2d(self.outcomes[model, attack, eps]))
+        kinds[False] += [
+            np.atleast_2d(row) for (_, m, level), row in self.transfer.items() if m == model and level == eps
+        ]
+        if not kinds[True] or not kinds[False]:
+            return None
+        clean = np.atleast_2d(self.clean[model])
+        white, black = (clean & np.logical_and.reduce(kinds[kind]) for kind in (True, False))
+        shares = {"white": white.mean(), "black": black.mean(), "only_black": (white & ~black).mean()}
+        return {name: float(share) for name, share in shares.items()}
+
     def conditional(self, model: str, eps: float) -> Proportion | None:
         """Worst case on the samples that every usable model classifies right, so that clean accuracy is matched.
 
@@ -101,6 +129,36 @@ class Comparison:
             worst = {model: {eps: self.worst_case(model, eps) for eps in budgets} for model in self.usable}
             self._tests = paired_tests(worst, seed=self.seed)
         return self._tests
+
+    def aurc(self, model: str, other: str | None = None) -> Difference:
+        """Area under the worst-case curve from 0 to the largest budget, or its difference to another model's.
+
+        :raises ValueError: if no budget above 0 was run.
+        """
+        terms = [Term(areas(self._curve(model)))]
+        if other is None:
+            return contrast(terms, bounds=(0.0, 1.0), seed=self.seed)
+        return contrast([*terms, Term(areas(self._curve(other)), sign=-1)], seed=self.seed)
+
+    def _curve(self, model: str) -> dict[float, Array]:
+        return {0.0: self.clean[model], **{eps: self.worst_case(model, eps) for eps in self.eps if eps > 0}}
+
+    def expected(self, model: str, eps: float) -> Difference | None:
+        """Expected accuracy of one evaluation draw in the worst case, see :mod:`art_snn.evaluation.draws`.
+
+        :param eps: the budget; 0 for clean samples.
+        :return: with an interval over seeds, samples and draws; ``None`` for a model that is not random.
+        """
+        found: dict[int, list[Array]] = {}
+        for record in self.records:
+            counts = record["kind"] == "clean" or record.get("attack") in self.attacks
+            if counts and record["model"] == model and "draws" in record and record.get("eps", 0.0) <= eps:
+                outcomes = unpack(record["draws"], self.clean[model].shape[-1])
+                found.setdefault(record["network"], []).append(outcomes)
+        if not found:
+            return None
+        worst = np.stack([worst_draws(cells) for _, cells in sorted(found.items())])
+        return contrast([Term(worst.mean(1), worst.shape[1])], bounds=(0.0, 1.0), seed=self.seed)
 
     def accuracy(self, model: str, attack: str | None = None, eps: float | None = None) -> Proportion:
         """Share of correct samples: clean, under one attack, or (``attack=None`` with a budget) in the worst case.
@@ -146,7 +204,7 @@ class Comparison:
                     [model, f"{eps:.4g}", f"{100 * self.accuracy(model).value:.1f}", *each, *spread, worst, marks]
                 )
         columns = [*self.attacks, *(["transfer"] if self.transfer else []), *(["over seeds"] if several else [])]
-        return Table(["model", "eps (Linf)", "clean", *columns, "worst case [95 %]", "flags"], rows)
+        return Table(["model", f"eps (L{self.norm:g})", "clean", *columns, "worst case [95 %]", "flags"], rows)
 
     def _spread(self, model: str, eps: float) -> str:
         spread = seed_spread(self.worst_case(model, eps))
@@ -186,7 +244,8 @@ class Comparison:
 
         :param ax: axes to draw into; a new figure without them.
         :param kind: ``security_curves``, ``attacks``, ``ladder``, ``transfer``, ``pareto``, ``over_time``,
-            ``decisions`` or ``raster``.
+            ``decisions``, ``raster``, ``convergence``, ``surrogates``, ``gradient_norms``, ``cosines`` or
+            ``certificates``.
         :raises ValueError: for another kind, or one that nothing was measured for.
         """
         from art_snn.evaluation.plots import PLOTS, plain_text
@@ -240,46 +299,13 @@ class Comparison:
 
         return write_report(self, Path(folder))
 
-    def summary_records(self) -> list[dict[str, Any]]:
-        """The numbers of table and report as records, so that each has a line behind it."""
-        totals = [{"key": f"cost-{model}", "kind": "cost", "model": model, **self.cost(model)} for model in self.models]
-        tests = [
-            {"key": f"test-{test.first}-{test.second}-{test.eps!r}", "kind": "test", **test.record()}
-            for test in self.tests()
-        ]
-        works = [
-            {"key": f"work-{model}-{attacked}", "kind": "work_mean", "model": model, "attacked": attacked, **found}
-            for model in self.models
-            for attacked in (False, True)
-            if (found := self.work(model, attacked=attacked))
-        ]
-        verdict = {"key": "verdict", "kind": "verdict", "eps": self.telling_eps, "sentences": self.verdict()}
-        return [
-            *totals,
-            *(self._summary(model, eps) for model in self.models for eps in self.eps),
-            *tests,
-            *works,
-            verdict,
-        ]
-
-    def _summary(self, model: str, eps: float) -> dict[str, Any]:
-        conditional, moved = self.conditional(model, eps), self.transferred(model, eps)
-        return {
-            "key": f"summary-{model}-{eps!r}", "kind": "summary", "model": model, "eps": eps,
-            "clean": self.accuracy(model).record(), "worst_case": self.accuracy(model, None, eps).record(),
-            "over_seeds": seed_spread(self.worst_case(model, eps)), "networks": self.networks(model),
-            "attacks": {attack: self.accuracy(model, attack, eps).value for attack in self.attacks},
-            "transfer": None if moved is None else moved.record(),
-            "conditional": None if conditional is None else conditional.record(),
-            "valid": self.valid(model), "flags": [flag.id for flag in self.raised(model)],
-        }  # fmt: skip
-
     def cost(self, model: str) -> dict[str, float]:
-        """Samples sent forward, samples differentiated and seconds, over all of the model's cells."""
+        """Samples sent forward, samples differentiated and, where taken, seconds, over all of the model's cells."""
         cells = [
             record for record in self.records if record.get("model") == model and record["kind"] in ("clean", "attack")
         ]
-        return {part: sum(cell.get(part, 0) for cell in cells) for part in ("forwards", "backwards", "seconds")}
+        parts = ["forwards", "backwards", *(["seconds"] if any("seconds" in cell for cell in cells) else [])]
+        return {part: sum(cell.get(part, 0) for cell in cells) for part in parts}
 
     def __str__(self) -> str:
         return f"{self.table()}\n\n" + "\n".join(self.verdict())

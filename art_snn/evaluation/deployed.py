@@ -25,6 +25,12 @@ def rewind(classifier: PyTorchClassifier, seed: int) -> None:
 
 def deployed_logits(classifier: PyTorchClassifier, x: Array, seed: int, draws: int = EVALUATION_DRAWS) -> Array:
     """Logits of the deployed rule: mean of fresh draws where the model is stochastic, from a seed of their own."""
+    return deployed_draws(classifier, x, seed, draws).mean(0)
+
+
+def deployed_draws(classifier: PyTorchClassifier, x: Array, seed: int, draws: int = EVALUATION_DRAWS) -> Array:
+    """Logits ``[D, N, K]`` of every single draw; of one where the model is not stochastic."""
     rewind(classifier, seed)
-    with averaged(classifier.model, draws):
-        return np.asarray(classifier.predict(x, batch_size=256))
+    count = draws if getattr(classifier.model, "is_stochastic", False) else 1
+    with averaged(classifier.model, 1):
+        return np.stack([classifier.predict(x, batch_size=256) for _ in range(count)])

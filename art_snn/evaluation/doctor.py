@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import nn
 from art_snn.data import Dataset, load
 from art_snn.errors import explain
 from art_snn.estimators import SNNClassifier
-from art_snn.evaluation.diagnosis import diagnose
+from art_snn.evaluation.diagnosis import SECONDS, diagnose
 from art_snn.evaluation.flags.base import Flag
 from art_snn.evaluation.flags.registry import CHECKS
 from art_snn.evaluation.reliability import ReliabilityReport
@@ -60,8 +61,14 @@ def _from_file(path: Path, data: Dataset) -> PyTorchClassifier:
     )
 
 
-def examine(name: str, dataset: str, samples: int, eps: float, seed: int) -> ReliabilityReport:
+def examine(
+    name: str, dataset: str, samples: int, eps: float, seed: int, *, sources: Sequence[str] = (),
+    seconds: float = SECONDS,
+) -> ReliabilityReport:  # fmt: skip
     """Find the model and diagnose it on test samples of a data set.
+
+    :param sources: other models, named in the same way, whose adversarial examples are tried on it.
+    :param seconds: time that the diagnosis may take.
 
     :raises ValueError: for an unknown name, or a number out of range.
     :raises TypeError: for a model that is no ART PyTorch classifier.
@@ -70,14 +77,20 @@ def examine(name: str, dataset: str, samples: int, eps: float, seed: int) -> Rel
     """
     data = load(dataset)
     x, y, _ = data.select(samples, seed)
-    return diagnose(find_model(name, data), x, y, eps, seed)
+    others = {source: find_model(source, data) for source in sources}
+    return diagnose(find_model(name, data), x, y, eps, seed, sources=others, seconds=seconds)
 
 
 def show(report: ReliabilityReport, console: Console) -> None:
     """Print flags, layers, cosines and next steps."""
     about = report.about
     sizes = f"{about['samples']} samples, the attacks and landscapes on {about['expensive_samples']} of them"
-    console.print(f"eps {about['eps']:.4g}, seed {about['seed']}; {sizes}; {about['seconds']:.0f} s", highlight=False)
+    plan = f"plan {about['plan_name']}" + (
+        f" ({about['planned_seconds']:.0f} s expected)" if about["planned_seconds"] is not None else ""
+    )
+    console.print(
+        f"eps {about['eps']:.4g}, seed {about['seed']}; {plan}: {sizes}; {about['seconds']:.0f} s", highlight=False
+    )
     console.print(_flags(report))
     if report.layers:
         console.print(_layers(report))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from art_snn.evaluation.attacks import Attack
-from art_snn.evaluation.cells import Measurement, Subject, outcome
+from art_snn.evaluation.cells import Measurement, Subject, judged
 from art_snn.evaluation.cost import ENERGY_MODELS, decision_steps, logits_at_each_step, work
 from art_snn.evaluation.cost.timing import correct_at_each_step
 from art_snn.evaluation.deployed import EVALUATION_DRAWS
@@ -43,10 +43,10 @@ def transfer(cells: Measurement, source: Subject, target: Subject, attack: Attac
     if found is not None:
         return found
     x_adv = cells.adversarial(source, attack, eps)
-    correct = target.predict(x_adv, derived_seed(cells.seed, key)).argmax(1) == cells.y
+    answers = target.draws(x_adv, derived_seed(cells.seed, key))
     return cells.store.add({
         "key": key, "kind": "transfer", "source": source.name, "model": target.name, "network": target.network,
-        "attack": attack.name, "eps": eps, **outcome(correct),
+        "attack": attack.name, "eps": eps, **judged(answers, cells.y),
     })  # fmt: skip
 
 

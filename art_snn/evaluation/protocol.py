@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,17 +19,21 @@ from tqdm.auto import tqdm
 from art_snn import __version__
 from art_snn.errors import explain
 from art_snn.estimators.checks import check_input, check_labels
-from art_snn.evaluation.attacks import ATTACKS, Attack, attack_named
+from art_snn.evaluation.attacks import ATTACKS, Attack, attack_named, inscribed
 from art_snn.evaluation.cards import card
-from art_snn.evaluation.cells import EXAMPLES, Measurement, Subject
+from art_snn.evaluation.cells import Measurement, Subject
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.examination import examine, source_attack, transfer
-from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.lock import locked
+from art_snn.evaluation.probes import probe
 from art_snn.evaluation.references import references
 from art_snn.evaluation.seeding import fingerprint
 from art_snn.evaluation.store import Record, ResultStore
+from art_snn.evaluation.stored import as_stored, comparison_of, images
+from art_snn.evaluation.summaries import summary_records
 
 Array = np.ndarray[Any, np.dtype[Any]]
+NORM_NAMES = {np.inf: "L-infinity", 2.0: "L2", 1.0: "L1"}
 Networks: TypeAlias = PyTorchClassifier | Sequence[PyTorchClassifier]
 """A model: one network, or networks of several training seeds."""
 
@@ -41,6 +45,7 @@ def compare(
     eps: Sequence[float] | float,
     *,
     attacks: Sequence[str] | None = None,
+    norm: float = np.inf,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     verbose: bool = True,
@@ -58,7 +63,8 @@ def compare(
         training seeds, the same number for every model.
     :param x: samples ``[N, *]`` in input units.
     :param y: labels, indices ``[N]`` or one-hot.
-    :param eps: :math:`L_\infty` budgets in input units, not negative.
+    :param eps: budgets in input units, not negative.
+    :param norm: of the budgets: ``np.inf``, 2 or 1.
     :param attacks: names from :data:`~art_snn.evaluation.attacks.ATTACKS`, all by default, and from
         :data:`~art_snn.evaluation.attacks.SUITES`.
     :param seed: seed of everything random; the same seed gives the same numbers on the same machine.
@@ -67,9 +73,11 @@ def compare(
     :raises TypeError: if a model is not an ART PyTorch classifier.
     :raises ValueError: for no models or different numbers of networks, unusable samples or labels, a negative or
         missing budget, an unknown attack.
+    :raises RuntimeError: if another process is at work in ``out``.
     :raises OSError: if ``out`` cannot be written.
     """
-    return evaluate(models, x, y, eps, attacks=attacks, seed=seed, out=out, verbose=verbose)
+    with locked(out):
+        return evaluate(models, x, y, eps, attacks=attacks, norm=norm, seed=seed, out=out, verbose=verbose)
 
 
 def evaluate(
@@ -79,41 +87,55 @@ def evaluate(
     eps: Sequence[float] | float,
     *,
     attacks: Sequence[str] | None = None,
+    norm: float = np.inf,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     verbose: bool = True,
     notes: Mapping[str, Any] | None = None,
     training: Sequence[Record] = (),
+    store: ResultStore | None = None,
 ) -> Comparison:
-    """:func:`compare`, with notes for the run's header and the training records of its models."""
+    """:func:`compare`, with notes for the run's header and the training records of its models.
+
+    :param store: finished cells; by default those in ``out``, which the caller has locked.
+    """
     names = dict.fromkeys(attacks if attacks is not None else ATTACKS)
-    chosen = [attack_named(name) for name in names]
+    chosen = [attack_named(name, norm) for name in names]
     budgets = check_budgets(eps)
     subjects = _subjects(models)
     every = [subject for networks in subjects.values() for subject in networks]
     x, y = _samples(every, x, y)
-    store = ResultStore(out)
+    store = ResultStore(out) if store is None else store
     carried = source_attack(chosen)
     measurement = Measurement(x, y, store, seed, () if carried is None else (carried.name,))
-    header = {**_header(subjects, chosen, budgets, measurement, seed), **(notes or {})}
-    order: list[str] = [store.add(record)["key"] for record in (header, *training)]
-    result = Comparison(list(subjects), [a.name for a in chosen], budgets, {}, {}, {}, seed=seed)
+    header = {**_header(subjects, chosen, budgets, measurement, seed, norm), **(notes or {})}
+    records = [store.add(record) for record in (header, *training, measurement.samples())]
     with tqdm(total=len(every) * (len(chosen) * len(budgets) + 2), disable=not verbose, unit="cell") as bar:
-        for networks in subjects.values():
-            order += _measure(networks, chosen, measurement, result, bar)
-        if carried is not None:
-            order += _transfer(subjects, carried, measurement, result)
+        own = {name: _measure(networks, chosen, budgets, measurement, bar) for name, networks in subjects.items()}
+        moved = [] if carried is None else list(_transfer(subjects, carried, budgets, measurement))
+        for name, networks in subjects.items():
+            for subject, cells in zip(networks, own[name], strict=True):
+                bar.set_description(f"{name}: flags")
+                records += [*cells, _judge(subject, cells, moved, measurement)]
+                bar.update()
+        records += moved
         for subject in every:
             bar.set_description(f"{subject.name}: operations")
-            order += [record["key"] for record in examine(measurement, subject, carried, budgets[-1])]
+            records += examine(measurement, subject, carried, budgets[-1])
             bar.update()
-    order = list(dict.fromkeys(order))
-    result.records = [store.records[key] for key in order]
-    derived = [store.add(record) for record in (*result.summary_records(), references(result))]
-    order += [record["key"] for record in derived]
-    result.records += derived
-    result.images = _images(result, measurement)
+        if budgets[-1] > 0:
+            telling = inscribed(comparison_of(records).telling_eps, norm, x[0].size)
+            for networks in subjects.values():
+                bar.set_description(f"{networks[0].name}: probes")
+                records += probe(measurement, networks[0], telling)
+    order = list(dict.fromkeys(record["key"] for record in records))
+    result = comparison_of([as_stored(store.records[key]) for key in order])
+    derived = [*summary_records(result), references(result)]
+    index = {"key": "index", "kind": "index", "records": [*order, *(record["key"] for record in derived)]}
+    result.records += [as_stored(store.add(record)) for record in (*derived, index)]
+    result.images = images(result, measurement.examples)
     if out is not None:
+        order = [record["key"] for record in result.records]
         store.rewrite([*order, *store.cells_beside(order)])
         result.save(Path(out))
     return result
@@ -145,10 +167,15 @@ def _subjects(models: Mapping[str, Networks]) -> dict[str, list[Subject]]:
     if len(set(counts.values())) > 1 or not min(counts.values()):
         fix = "train every model from the same seeds"
         raise ValueError(explain(f"numbers of networks {counts}", "the same number, at least one, for all", fix))
-    return {
+    subjects = {
         name: [Subject(name, classifier, index) for index, classifier in enumerate(networks)]
         for name, networks in listed.items()
     }
+    for networks in subjects.values():
+        for subject in networks:
+            if any(subject.identity == earlier.identity for earlier in networks[: subject.network]):
+                subject.identity = fingerprint(subject.identity, subject.network)  # cells of its own
+    return subjects
 
 
 def _samples(subjects: list[Subject], x: Array, y: Array) -> tuple[Array, Array]:
@@ -163,7 +190,12 @@ def _samples(subjects: list[Subject], x: Array, y: Array) -> tuple[Array, Array]
 
 
 def _header(
-    subjects: dict[str, list[Subject]], attacks: list[Attack], eps: list[float], cells: Measurement, seed: int
+    subjects: dict[str, list[Subject]],
+    attacks: list[Attack],
+    eps: list[float],
+    cells: Measurement,
+    seed: int,
+    norm: float,
 ) -> Record:
     versions = {
         "art-snn": __version__, "adversarial-robustness-toolbox": art.__version__, "torch": torch.__version__,
@@ -173,94 +205,55 @@ def _header(
         "key": "run", "kind": "run",
         "models": {name: [one.identity for one in networks] for name, networks in subjects.items()},
         "cards": {name: card(networks[0].classifier) for name, networks in subjects.items()},
-        "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
+        "norm": str(norm), "attacks": [a.name for a in attacks], "titles": {a.name: a.title for a in attacks},
         "default_attacks": list(ATTACKS), "eps": eps, "seed": seed,
         "samples": len(cells.x), "data": fingerprint(cells.x, cells.y), "versions": versions,
         "platform": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
-        "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x)}; the attacker "
+        "threat_model": f"white-box and black-box attacks on the input, {_budget(cells.x, norm)}; the attacker "
         "knows the model, its encoder and its randomness, not its draws",
     }  # fmt: skip
 
 
-def _budget(x: Array) -> str:
-    """What the budget is on; L-infinity on event frames is named for what it is."""
+def _budget(x: Array, norm: float) -> str:
+    """What the budget is on; a norm of event frames is named for what it is."""
+    name = NORM_NAMES[norm]
     if x.ndim == 5:
         return (
-            "L-infinity budget on the values of event frames, a relaxed threat: every cell may take any value within "
+            f"{name} budget on the values of event frames, a relaxed threat: every cell may take any value within "
             "the budget, which no event camera can record (its frames hold whole events)"
         )
-    return "L-infinity budget in input units"
+    return f"{name} budget in input units"
 
 
 def _measure(
-    networks: list[Subject], attacks: list[Attack], cells: Measurement, result: Comparison, bar: Any
-) -> list[str]:
-    """Run the cells of one model's networks into ``result``; the keys in order."""
-    name, keys = networks[0].name, []
-    clean: list[Record] = []
-    under: dict[tuple[str, float], list[Record]] = {}
-    flags: list[list[Flag]] = []
+    networks: list[Subject], attacks: list[Attack], eps: list[float], cells: Measurement, bar: Any
+) -> list[list[Record]]:
+    """The cells of one model's networks: of each clean, attacks, unbounded, in order."""
+    name, found = networks[0].name, []
     for subject in networks:
         bar.set_description(name)
-        clean.append(cells.clean(subject))
-        records = []
+        records = [cells.clean(subject)]
         for attack in attacks:
-            for eps in result.eps:
-                bar.set_description(f"{name}: {attack.title}, eps {eps:.3g}")
-                records.append(cells.attack(subject, attack, eps))
-                under.setdefault((attack.name, eps), []).append(records[-1])
+            for level in eps:
+                bar.set_description(f"{name}: {attack.title}, eps {level:.3g}")
+                records.append(cells.attack(subject, attack, level))
                 bar.update()
-        bar.set_description(f"{name}: flags")
-        unbounded = cells.unbounded(subject)
-        found = cells.flags(subject, clean[-1], unbounded, records)
-        flags.append([Flag(**flag) for flag in found["flags"]])
-        bar.update()
-        keys += [record["key"] for record in [clean[-1], *records, unbounded, found]]
-    result.clean[name] = _stacked(clean)
-    result.outcomes.update({(name, *cell): _stacked(records) for cell, records in under.items()})
-    result.flags[name] = _merged(flags)
-    return keys
+        found.append([*records, cells.unbounded(subject)])
+    return found
 
 
-def _stacked(records: list[Record]) -> Array:
-    """Outcomes ``[N]`` of one network, ``[S, N]`` of several."""
-    rows = np.array([record["correct"] for record in records], dtype=bool)
-    return rows[0] if len(rows) == 1 else rows
+def _judge(subject: Subject, own: list[Record], moved: list[Record], cells: Measurement) -> Record:
+    """The flags of one network, from its own cells and what was transferred to it."""
+    clean, *attacks, unbounded = own
+    theirs = [record for record in moved if (record["model"], record["network"]) == (subject.name, subject.network)]
+    return cells.flags(subject, clean, unbounded, [*attacks, *theirs])
 
 
-def _merged(flags: list[list[Flag]]) -> list[Flag]:
-    """One list for all networks of a model: a flag is raised if it is raised for one of them."""
-    return [max(same, key=lambda flag: flag.raised) for same in zip(*flags, strict=True)]
-
-
-def _transfer(subjects: dict[str, list[Subject]], attack: Attack, cells: Measurement, result: Comparison) -> list[str]:
-    """Try each model's examples on every other model, seed by seed; the keys in order."""
-    keys = []
+def _transfer(
+    subjects: dict[str, list[Subject]], attack: Attack, eps: list[float], cells: Measurement
+) -> Iterator[Record]:
+    """Try each model's examples on every other model, seed by seed."""
     for source, target in permutations(subjects, 2):
-        for eps in (eps for eps in result.eps if eps > 0):
-            pairs = zip(subjects[source], subjects[target], strict=True)
-            records = [transfer(cells, one, other, attack, eps) for one, other in pairs]
-            result.transfer[source, target, eps] = _stacked(records)
-            keys += [record["key"] for record in records]
-    return keys
-
-
-def _images(result: Comparison, cells: Measurement) -> dict[str, Any]:
-    """Clean samples, and each model's adversarial ones from its strongest attack at the largest budget."""
-    shown: dict[str, Any] = {"clean": cells.x[:EXAMPLES], "labels": cells.y[:EXAMPLES]}
-    for model in result.models:
-        cell = [
-            r for r in result.records
-            if r["kind"] == "attack" and r["model"] == model and r["eps"] == result.eps[-1] and not r.get("network", 0)
-        ]  # fmt: skip
-        strongest = min(
-            (r for r in cell if r["attack"] in result.attacks), key=lambda r: r["accuracy"]["value"], default=None
-        )
-        images = None if strongest is None else cells.examples(strongest["key"])
-        if strongest is not None and images is not None:
-            shown[model] = {
-                "attack": strongest["attack"],
-                "x_adv": images[:EXAMPLES],
-                "correct": strongest["correct"][:EXAMPLES],
-            }
-    return shown
+        for level in (level for level in eps if level > 0):
+            for one, other in zip(subjects[source], subjects[target], strict=True):
+                yield transfer(cells, one, other, attack, level)

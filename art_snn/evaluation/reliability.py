@@ -5,19 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from art_snn.errors import explain
 from art_snn.evaluation.flags.base import Flag
+from art_snn.evaluation.flags.registry import CHECKS
 from art_snn.evaluation.layers import LayerState
 from art_snn.evaluation.table import Table
 
-_CAUSES_FIRST = (
-    "E8", "E3", "E7", "E2", "E9", "E1", "E4", "E5", "E6", "W7", "W10", "W2", "W6", "W3", "W1", "W4", "W5", "W9", "W8",
-    "W14", "W11", "W15", "W13", "W12",
-)  # fmt: skip
-"""Order of repair: a cause before its symptoms."""
+_ATTACKED = ("E5", "E6", "W1", "W2", "W3", "W4", "W5", "W6", "W13", "W14", "W15")
+_EXPLAINS: dict[str, tuple[str, ...]] = {
+    "E8": ("E1", "E7", "E9", "W8", "W9", "W10", *_ATTACKED),
+    "E3": ("E1", "E2", "E9", "W7", "W11", *_ATTACKED),
+    "E7": ("E1", "E4", "E9", "W9", *_ATTACKED),
+    "W10": ("E1", "E5", "W3", "W4", "W6", "W13", "W15"),
+    "W9": ("E1", "W2", "W6", "W8", "W13", "W14"),
+    "E1": ("E4", "E9", *_ATTACKED),
+    "E2": ("E9", "W7"),
+    "E9": _ATTACKED,
+    "E4": ("E6",),
+    "E5": ("E6", "W1", "W2", "W3", "W4", "W5"),
+    "E6": ("W4", "W5"),
+    "W7": ("W4", "W5", "W6", "W13", "W14", "W15"),
+    "W2": ("W14",),
+    "W6": ("W2", "W14"),
+    "W13": ("W14",),
+}
+"""Symptoms by cause, causes in the order of repair: what another flag, raised as well, explains needs no step."""
+_ORDER = (*_EXPLAINS, "W3", "W1", "W4", "W5", "W8", "W14", "W11", "W15", "W12")
 _ALWAYS = (
     "compare the model with its non-spiking twin on the whole test set: art_snn.compare, or art-snn compare",
     "attack it with everything at once, on 1000 samples or more: SNNAutoAttack(classifier, eps=..., preset='standard')",
     "repeat with other training seeds: one network is one draw",
+)
+_AFTER_REPAIR = (
+    "then run the doctor again: a fault hides others behind it",
+    "quote no robustness of this model until no E flag is left; what attacks leave of it is not a lower bound",
+    "check the repair on a model of which you know the answer: art_snn.testing.CANARIES has honest ones",
 )
 STEPS = 3
 
@@ -30,12 +52,19 @@ class ReliabilityReport:
     :param layers: spiking (or rectifying) layers on the clean samples.
     :param cosines: mean cosine between gradients under different policies.
     :param about: budget, seed, sizes, accuracies and seconds.
+    :raises ValueError: if a flag is left out.
     """
 
     flags: dict[str, Flag]
     layers: list[LayerState] = field(default_factory=list)
     cosines: dict[str, dict[str, float]] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in CHECKS if name not in self.flags]
+        if missing:
+            came = f"a report without {', '.join(missing)}"
+            raise ValueError(explain(came, "every flag, raised or not", "take the report of diagnose as it is"))
 
     @property
     def valid(self) -> bool:
@@ -48,11 +77,30 @@ class ReliabilityReport:
         return [flag for flag in self.flags.values() if flag.raised]
 
     @property
+    def causes(self) -> dict[str, list[str]]:
+        """Raised flags that no other one explains, in the order of repair, and what each explains."""
+        raised = {flag.id for flag in self.raised}
+        found: dict[str, list[str]] = {}
+        explained: set[str] = set()
+        for name in _ORDER:
+            if name in raised and name not in explained:
+                found[name] = [other for other in _EXPLAINS.get(name, ()) if other in raised - explained - set(found)]
+                explained |= set(found[name])
+        return dict(sorted(found.items(), key=lambda entry: not self._grave(*entry)))
+
+    def _grave(self, name: str, explained: list[str]) -> bool:
+        """Whether a cause invalidates, by itself or by what it explains."""
+        return any(self.flags[one].invalidates for one in (name, *explained))
+
+    @property
     def next_steps(self) -> list[str]:
-        """The three most useful things to do: repair causes before symptoms, then measure more."""
-        order = sorted(self.raised, key=lambda flag: (not flag.invalidates, _CAUSES_FIRST.index(flag.id)))
-        steps = [f"{flag.id}: {flag.text} ({flag.page})" for flag in order]
-        return [*steps, *_ALWAYS][:STEPS]
+        """The three most useful things to do: repair causes, not their symptoms, then measure more."""
+        steps = []
+        for name, explained in self.causes.items():
+            flag = self.flags[name]
+            also = f"; explains {', '.join(explained)}" if explained else ""
+            steps.append(f"{name}: {flag.text} ({flag.page}{also})")
+        return [*steps, *(_ALWAYS if self.valid else _AFTER_REPAIR)][:STEPS]
 
     def table(self) -> Table:
         """One row per flag: verdict, value, limit, samples, rule."""

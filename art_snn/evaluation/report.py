@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
+from art_snn.evaluation.escaping import markdown_text
+from art_snn.evaluation.flags import CHECKS
 from art_snn.evaluation.plots import (
     attack_bars,
     attack_ladder,
+    certificates,
+    convergence,
     decisions,
     example_images,
+    gradient_cosines,
+    gradient_norms,
     new_figure,
     over_time,
     pareto,
@@ -25,11 +31,24 @@ from art_snn.evaluation.plots import (
     raster,
     security_curves,
     spiking,
+    surrogate_spread,
     svg,
     timed,
     transfer_map,
 )
+from art_snn.evaluation.probe_tables import (
+    area_differences,
+    area_table,
+    certificate_table,
+    convergence_table,
+    expected_table,
+    gap_table,
+    gradient_table,
+    surrogate_table,
+)
+from art_snn.evaluation.schema import SCHEMA
 from art_snn.evaluation.store import ResultStore
+from art_snn.evaluation.table import Table
 from art_snn.evaluation.tables import (
     flag_rows,
     limits,
@@ -44,8 +63,10 @@ from art_snn.files import write_whole
 if TYPE_CHECKING:
     from art_snn.evaluation.comparison import Comparison
 
-SCHEMA = 1
-"""Version of ``report.json``."""
+_PROBED = {
+    "surrogates": surrogate_spread, "convergence": convergence, "gradient_norms": gradient_norms,
+    "cosines": gradient_cosines, "certificates": certificates,
+}  # fmt: skip
 
 
 def write_report(result: Comparison, folder: Path) -> Path:
@@ -78,40 +99,57 @@ def markdown(result: Comparison) -> str:
     """Command, verdict, flags, tables and references as Markdown."""
     run = run_of(result)
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
-    flags = [f"* {flag.id} {model}: {flag.text}" for model in result.models for flag in result.raised(model)]
+    flags = [f"{flag.id} {model}: {flag.text}" for model in result.models for flag in result.raised(model)]
     costs = [
-        f"* {model}: {spent['forwards']} samples forward, {spent['backwards']} differentiated"
+        f"{model}: {spent['forwards']} samples forward, {spent['backwards']} differentiated"
         for model, spent in ((model, result.cost(model)) for model in result.models)
     ]
-    tests, work = paired_table(result), work_table(result)
+    tables = {**_extra(result), "Paired tests": paired_table(result), "Operations per prediction": work_table(result)}
     about = "Worst case per sample over all attacks of at most that budget, with 95 % interval."
     sections = {
-        "What can be said": [f"* {line}" for line in result.verdict()],
-        "Reliability flags": flags or ["No flag was raised."],
-        "Accuracy in percent": [about, "", str(result.table())],
-        "Paired tests": [str(tests)] if tests.rows else [],
-        "Operations per prediction": [str(work)] if work.rows else [],
-        "Compute of the attacks": costs,
-        "Limits": [f"* {line}" for line in limits(result)],
-        "References": [f"* {key}" for key in references_of(result)],
+        "What can be said": _listed(result.verdict()),
+        "Reliability flags": _listed(flags) or ["No flag was raised."],
+        "Accuracy in percent": [about, "", result.table().markdown()],
+        **{title: [table.markdown()] if table.rows else [] for title, table in tables.items()},
+        "Compute of the attacks": _listed(costs),
+        "Limits": _listed(limits(result)),
+        "References": _listed(list(references_of(result))),
     }
+    made = str(run.get("command") or "art_snn.compare(...)").replace("`", "'")
     lines = [
         "# Adversarial robustness, side by side",
         "",
-        f"Made by `{run.get('command') or 'art_snn.compare(...)'}`:",
-        f"{run.get('samples')} samples, seed {run.get('seed')}; {versions}.",
+        f"Made by `{' '.join(made.split())}`:",
+        f"{run.get('samples')} samples, seed {run.get('seed')}; {markdown_text(versions)}.",
         "",
-        f"Threat model: {run.get('threat_model')}.",
-        *([f"Models: {run['note']}."] if run.get("note") else []),
+        f"Threat model: {markdown_text(str(run.get('threat_model')))}.",
+        *([f"Models: {markdown_text(run['note'])}."] if run.get("note") else []),
     ]
     for title, body in sections.items():
         lines += ["", f"## {title}", "", *body] if body else []
-    return html.escape("\n".join([*lines, ""]), quote=False)
+    return "\n".join([*lines, ""])
+
+
+def _listed(lines: list[str]) -> list[str]:
+    return [f"* {markdown_text(line)}" for line in lines]
+
+
+def _extra(result: Comparison) -> dict[str, Table]:
+    """Tables beside the worst case, by title."""
+    return {
+        "Area under the curve": area_table(result), "Random models": expected_table(result),
+        "Surrogates": surrogate_table(result), "Convergence": convergence_table(result),
+        "White box and black box": gap_table(result), "Gradients": gradient_table(result),
+        "Certificates": certificate_table(result), "Differences of areas": area_differences(result),
+    }  # fmt: skip
 
 
 def summary(result: Comparison) -> dict[str, Any]:
     """The report as data: header, validity, verdict, flags, summaries, tests and costs."""
-    kinds = ("summary", "test", "work_mean", "cost", "time", "train")
+    kinds = (
+        "summary", "aurc", "expected", "gap", "test", "work_mean", "cost", "time", "train", "convergence",
+        "surrogates", "gradients", "certificate",
+    )  # fmt: skip
     return {
         "schema": SCHEMA, "run": run_of(result), "valid": {model: result.valid(model) for model in result.models},
         "verdict": result.verdict(), "limits": limits(result),
@@ -134,6 +172,9 @@ def _figures(result: Comparison) -> dict[str, Figure]:
         drawn["decisions"] = _side_by_side(result, decisions, models, 2.6)
     with suppress(ValueError):
         drawn["raster"] = _side_by_side(result, raster, list(spiking(result)), 3.4)
+    for name, plot in _PROBED.items():
+        with suppress(ValueError):
+            drawn[name] = plot(result)
     figures = {name: plot if isinstance(plot, Figure) else plot.get_figure() for name, plot in drawn.items()}
     figures["examples"] = example_images(result)
     return {name: figure for name, figure in figures.items() if isinstance(figure, Figure)}
@@ -164,7 +205,11 @@ def _page(result: Comparison, figures: dict[str, str]) -> str:
         verdict=result.verdict(),
         cost={model: result.cost(model) for model in result.models},
         flag_rows=flag_rows(result),
+        titles=defaultdict(str, {name: check.title for name, check in CHECKS.items()}),
+        raised=[(model, flag) for model in result.models for flag in result.raised(model)],
         tests=paired_table(result),
+        extra=_extra(result),
+        subset=next((record["samples"] for record in result.records if record["kind"] == "convergence"), 0),
         work=work_table(result),
         limits=limits(result),
         summaries=[record for record in result.records if record["kind"] == "summary"],

@@ -13,6 +13,7 @@ from art_snn.data import load
 from art_snn.errors import explain
 from art_snn.evaluation.attacks import attack_named
 from art_snn.evaluation.comparison import Comparison
+from art_snn.evaluation.lock import locked
 from art_snn.evaluation.protocol import check_budgets, evaluate
 from art_snn.evaluation.store import Record, ResultStore
 from art_snn.evaluation.zoo import EVENT_NOTE, RECIPES, check_model, trained
@@ -49,7 +50,7 @@ def run_comparison(
     :param verbose: show progress bars.
     :return: the comparison and the path of its report.
     :raises ValueError: for an unknown name, no models, or a bad budget or number of samples or seeds.
-    :raises RuntimeError: if the data cannot be had.
+    :raises RuntimeError: if the data cannot be had, or another process is at work in ``out``.
     :raises OSError: if ``out`` cannot be written.
     """
     if not models:
@@ -62,20 +63,21 @@ def run_comparison(
     budgets = check_budgets(eps)
     data = load(dataset)
     x, y, _ = data.select(samples, seed)
-    store = ResultStore(out)
-    recipe = RECIPES[dataset] if epochs is None else dataclasses.replace(RECIPES[dataset], epochs=epochs)
-    classifiers: dict[str, list[PyTorchClassifier]] = {name: [] for name in names}
-    training: dict[str, Record] = {}
-    for name in names:
-        for one in range(seed, seed + seeds):
-            classifier, record = trained(name, data, recipe, one, store, device, verbose=verbose)
-            classifiers[name].append(classifier)
-            training[record["key"]] = record
-    notes = {"command": command, "dataset": dataset}
-    if dataset == "events" and "ann" in names:
-        notes["note"] = EVENT_NOTE
-    result = evaluate(
-        classifiers, x, y, budgets, attacks=attacks, seed=seed, out=out, verbose=verbose, notes=notes,
-        training=list(training.values()),
-    )  # fmt: skip
+    with locked(out):
+        store = ResultStore(out)
+        recipe = RECIPES[dataset] if epochs is None else dataclasses.replace(RECIPES[dataset], epochs=epochs)
+        classifiers: dict[str, list[PyTorchClassifier]] = {name: [] for name in names}
+        training: dict[str, Record] = {}
+        for name in names:
+            for one in range(seed, seed + seeds):
+                classifier, record = trained(name, data, recipe, one, store, device, verbose=verbose)
+                classifiers[name].append(classifier)
+                training[record["key"]] = record
+        notes = {"command": command, "dataset": dataset}
+        if dataset == "events" and "ann" in names:
+            notes["note"] = EVENT_NOTE
+        result = evaluate(
+            classifiers, x, y, budgets, attacks=attacks, seed=seed, out=out, verbose=verbose, notes=notes,
+            training=list(training.values()),
+        )  # fmt: skip
     return result, Path(out) / "report.html"

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from art_snn.errors import explain
-from art_snn.files import write_whole
+from art_snn.files import append_line, write_whole
 
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-DERIVED = ("run", "summary", "cost", "test", "work_mean", "verdict", "references")
+DERIVED = (
+    "run", "summary", "cost", "test", "work_mean", "verdict", "references", "aurc", "expected", "gap", "index",
+)  # fmt: skip
 """Kinds of records that belong to one run as a whole."""
 
 
@@ -74,10 +76,7 @@ class ResultStore:
         """Keep a finished cell; on disk it is complete when this returns."""
         self.records[record["key"]] = record
         if self.folder is not None:
-            with (self.folder / "results.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record, sort_keys=True) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self.folder / "results.jsonl", json.dumps(record, sort_keys=True))
         return record
 
     def rewrite(self, keys: list[str] | None = None) -> None:

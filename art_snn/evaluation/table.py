@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from art_snn.evaluation.escaping import latex_text, markdown_text
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,25 @@ class Table:
                  for row in cells]  # fmt: skip
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
         return "\n".join([lines[0], rule, *lines[1:]])
+
+    def markdown(self) -> str:
+        """As Markdown, names escaped."""
+        return str(self._with(markdown_text))
+
+    def latex(self) -> str:
+        r"""As a LaTeX tabular with rules of the booktabs package, names escaped.
+
+        >>> print(Table(["a"], [["50 %"]]).latex().splitlines()[4])
+        50 \% \\
+        """
+        shown = self._with(latex_text)
+        lines = [" & ".join(row) + r" \\" for row in (shown.header, *shown.rows)]
+        columns = "l" + "r" * (len(self.header) - 1)
+        rules = rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"
+        return "\n".join([*rules, r"\end{tabular}"])
+
+    def _with(self, escape: Callable[[str], str]) -> Table:
+        return Table([escape(cell) for cell in self.header], [[escape(cell) for cell in row] for row in self.rows])
 
     def __repr__(self) -> str:
         return str(self)

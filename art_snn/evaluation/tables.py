@@ -82,6 +82,7 @@ def limits(result: Comparison) -> list[str]:
     uncounted = sorted({record["model"] for record in result.records if record["kind"] == "uncounted"})
     if uncounted:
         lines.append(f"Operations of {', '.join(uncounted)} were not counted; results.jsonl says why.")
+    lines += run.get("left_out", [])
     lines.append("Energies are modelled, not measured, and the time of a simulator is not neuromorphic latency.")
     return lines
 

@@ -3,10 +3,12 @@ r"""What may be said about two models: paired tests at every budget, and the sen
 For every pair of models and every budget above 0, outcomes in the per-sample worst case are compared on the same
 samples: the difference in accuracy with the interval of :mod:`art_snn.evaluation.paired`, and exact McNemar p-values,
 one per training seed. Those of several seeds are combined to :math:`\min(1, 2 \bar p)`, which is valid however they
-depend on each other. All p-values of a comparison, over pairs and budgets, are adjusted together by Holm's method.
+depend on each other; but they speak of these networks, so with several seeds the p-value is the larger of that and of
+the level at which the interval, which knows the spread over seeds, would touch 0. All p-values of a comparison, over
+pairs and budgets, are adjusted together by Holm's method.
 
-One model is called more robust only if the interval excludes 0 *and* the adjusted p-value is below 5 %. With one
-training seed the sentence speaks of two networks, not of the methods that made them.
+One model is called more robust only if the interval and the bootstrap exclude 0 *and* the adjusted p-value is below
+5 %. With one training seed the sentence speaks of two networks, not of the methods that made them.
 
 Sources: McNemar 1947; Holm 1979; Vovk and Wang, "Combining p-values via averaging", Biometrika 2020.
 """
@@ -20,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from art_snn.evaluation.paired import REPLICATES, Difference, difference, holm
+from art_snn.evaluation.bootstrap import REPLICATES
+from art_snn.evaluation.paired import Difference, difference, holm
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LEVEL = 0.05
@@ -34,7 +37,7 @@ class PairedTest:
     :param second: name of the other.
     :param eps: the budget.
     :param difference: accuracy of the first minus that of the second, with its interval and p-values.
-    :param p: combined over seeds.
+    :param p: of the whole family of networks, see the module's text.
     :param adjusted: adjusted for all pairs and budgets.
     """
 
@@ -92,7 +95,11 @@ def paired_tests(
     for first, second in combinations(outcomes, 2):
         for eps in outcomes[first]:
             gap = difference(outcomes[first][eps], outcomes[second][eps], seed=seed, replicates=replicates)
-            p = gap.p[0] if gap.seeds == 1 else min(1.0, 2 * float(np.mean(gap.p)))
-            found.append((first, second, eps, gap, p))
+            found.append((first, second, eps, gap, _combined(gap)))
     adjusted = holm([p for *_, p in found])
     return [PairedTest(*one, after) for one, after in zip(found, adjusted, strict=True)]
+
+
+def _combined(gap: Difference) -> float:
+    """One p-value for all seeds."""
+    return gap.p[0] if gap.seeds == 1 else max(min(1.0, 2 * float(np.mean(gap.p))), gap.interval_p)

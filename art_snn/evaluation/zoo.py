@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,108 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 from art.estimators.classification import PyTorchClassifier
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_of
 from torch import nn
 
-from art_snn.coding import (
-    Direct,
-    Encoder,
-    EventFrames,
-    Latency,
-    MeanCurrent,
-    MeanOverTime,
-    Poisson,
-    Transformed,
-)
-from art_snn.conversion import convert, replace_activations
-from art_snn.conversion.neurons import FoldedTime
+from art_snn.coding import Direct, Encoder, EventFrames
+from art_snn.conversion import convert
 from art_snn.data import Dataset
 from art_snn.defenses.catalogue import DEFENSES, train_defense
-from art_snn.errors import explain, suggest
+from art_snn.errors import explain
 from art_snn.estimators import SNNClassifier
 from art_snn.evaluation.attacks import averaged
 from art_snn.evaluation.deployed import EVALUATION_DRAWS
+from art_snn.evaluation.kinds import MODELS, kind_named
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.networks import AnalogNetwork, SpikingNetwork, ann_twin, cnn, load, mlp, plain_layers, save
+from art_snn.networks import SpikingNetwork, cnn, load, mlp, save
 
-Make = Callable[[Callable[..., SpikingNetwork], int], nn.Module]
-"""Makes a network from a builder (``build(encoder=..., neuron=...)``) and the number of time steps."""
-
-
-@dataclass(frozen=True)
-class ModelKind:
-    """A model by name.
-
-    :param text: what it is.
-    :param make: makes it, untrained.
-    :param defense: its name in :data:`~art_snn.defenses.catalogue.DEFENSES`, which says how it is trained.
-    """
-
-    text: str
-    make: Make
-    defense: str | None = None
-
-
-def _spiking(encoder: type[Encoder], neuron: str = "lif") -> Make:
-    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-        return build(encoder=encoder(T), neuron=neuron)
-
-    return make
-
-
-def _defended(name: str) -> ModelKind:
-    chosen = DEFENSES[name]
-
-    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-        code = chosen.encoder(T)
-        if chosen.transform is not None:
-            code = Transformed(code, chosen.transform(T))
-        decoder = None if chosen.decoder is None else chosen.decoder()
-        return build(encoder=code, decoder=decoder, neuron=chosen.neuron, copies=chosen.copies)
-
-    return ModelKind(f"defense: {chosen.title}", make, name)
-
-
-def _ann(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-    return ann_twin(build(encoder=Direct(T)))
-
-
-def _qnn(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-    twin = ann_twin(build(encoder=Direct(T)))
-    return AnalogNetwork(
-        replace_activations(plain_layers(twin.body), levels=T, threshold=_THRESHOLD), over_time=twin.over_time
-    )
-
-
-def _encoded(encoder: type[Encoder]) -> Make:
-    def make(build: Callable[..., SpikingNetwork], T: int) -> nn.Module:
-        twin = ann_twin(build(encoder=Direct(T)))
-        return SpikingNetwork(MeanOverTime(encoder(T)), FoldedTime(plain_layers(twin.body)), MeanCurrent())
-
-    return make
-
-
-_THRESHOLD = 2.0
-"""Where the trained thresholds of quantized activations start."""
-
-MODELS: dict[str, ModelKind] = {
-    "ann": ModelKind("the non-spiking twin: ReLU for every spiking neuron, same layers and parameters", _ann),
-    "qnn": ModelKind("the twin with activations of T levels: quantization without spikes", _qnn),
-    "ann-poisson": ModelKind("the twin behind the Bernoulli rate code, averaged over time", _encoded(Poisson)),
-    "ann-latency": ModelKind("the twin behind the first-spike code, averaged over time", _encoded(Latency)),
-    "snn-direct": ModelKind("constant-current input", _spiking(Direct)),
-    "snn-poisson": ModelKind("Bernoulli rate code, fresh draws at every call", _spiking(Poisson)),
-    "snn-latency": ModelKind("time-to-first-spike code, bright pixels early", _spiking(Latency)),
-    "snn-events": ModelKind("event frames as they are, one per time step", _spiking(EventFrames)),
-    "snn-converted": ModelKind("qnn after training, converted to integrate-and-fire neurons", _qnn),
-    **{
-        f"snn-{name}": _defended(name)
-        for name, chosen in DEFENSES.items()
-        if not name.startswith("plain")
-    },
-}  # fmt: skip
-"""Models by name: twins, codes, defenses."""
 CONVERTED = "snn-converted"
 EVENT_MODELS = ("ann", "snn-events")
 """What is compared on event frames unless models are named."""
@@ -173,9 +88,9 @@ def check_model(name: str, dataset: str) -> str:
 
     :raises ValueError: for an unknown model (the message suggests the nearest one), or one for other input.
     """
-    if name not in MODELS:
-        raise ValueError(suggest(name, MODELS, "model"))
-    if name not in models_for(dataset):
+    kind_named(name)
+    fits = name in models_for(dataset) or (name not in MODELS and dataset != "events")
+    if not fits:
         fitting = ", ".join(models_for(dataset))
         came = f"model {name!r} for the data set {dataset!r}"
         raise ValueError(explain(came, f"one of {fitting}", f"--models {fitting.replace(', ', ',')}"))
@@ -196,7 +111,7 @@ def build(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cp
         channels, *size = data.input_shape[-3:]
         return builder((channels * copies, *size), data.nb_classes, encoder=code, seed=seed, **options)
 
-    return _classifier(MODELS[name].make(bare, recipe.T), data, recipe, device)
+    return _classifier(kind_named(name).make(bare, recipe.T), data, recipe, device)
 
 
 def _classifier(net: nn.Module, data: Dataset, recipe: Recipe, device: str) -> PyTorchClassifier:
@@ -226,30 +141,79 @@ def trained(
     if name == CONVERTED:
         return _converted(data, recipe, seed, store, device, verbose=verbose)
     classifier = build(name, data, recipe, seed, device)
-    key = fingerprint("train", name, data.name, recipe.__dict__, seed, repr(classifier.model))
+    key = _training_key(name, classifier, data, recipe, seed)
     file = None if store.folder is None else store.folder / "models" / f"{name}-{key}.safetensors"
     record = store.get(key)
     if record is not None and file is not None and _restore(classifier, file):
         return classifier, record
-    _fit(classifier, data, recipe, derived_seed(seed, key), verbose, MODELS[name].defense)
+    record = _train(key, name, classifier, data, recipe, seed, verbose)
     if file is not None:
         save(classifier.model, file)
-    return classifier, store.add(_train_record(key, name, classifier, data, recipe, seed))
+    return classifier, store.add(record)
+
+
+def train(name: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cpu") -> tuple[PyTorchClassifier, Record]:
+    """:func:`trained` without a store and without a word; not for the converted network, which is not trained."""
+    classifier = build(name, data, recipe, seed, device)
+    key = _training_key(name, classifier, data, recipe, seed)
+    return classifier, _train(key, name, classifier, data, recipe, seed, verbose=False)
+
+
+def source_of(name: str) -> str:
+    """The model whose training gives the weights of this one: ``qnn`` for the converted network, else itself."""
+    return "qnn" if name == CONVERTED else name
+
+
+def restored(
+    name: str, data: Dataset, recipe: Recipe, seed: int, weights: bytes, device: str = "cpu"
+) -> PyTorchClassifier:
+    """A classifier with given weights: those of :func:`source_of` it, as :func:`art_snn.networks.save` writes them.
+
+    :raises ValueError: if they are damaged or belong to another network.
+    """
+    classifier = build(source_of(name), data, recipe, seed, device)
+    try:
+        classifier.model.load_state_dict(tensors_of(weights))
+    except (SafetensorError, RuntimeError) as error:
+        came = f"weights that do not fit {source_of(name)!r} ({error})"
+        raise ValueError(explain(came, "those of its own training", "train it again")) from error
+    classifier.model.eval()
+    return classifier if name == source_of(name) else _conversion(classifier, data, recipe, device)
+
+
+def convert_trained(
+    source: PyTorchClassifier, trained_on: str, data: Dataset, recipe: Recipe, seed: int, device: str = "cpu"
+) -> Record:
+    """The record of the converted network of a trained ``qnn``, whose training record has the key ``trained_on``."""
+    key = fingerprint("convert", CONVERTED, trained_on)
+    record = _train_record(key, CONVERTED, _conversion(source, data, recipe, device), data, recipe, seed)
+    return {**record, "source": trained_on}
+
+
+def _training_key(name: str, classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int) -> str:
+    return fingerprint("train", name, data.name, recipe.__dict__, seed, repr(classifier.model))
+
+
+def _train(
+    key: str, name: str, classifier: PyTorchClassifier, data: Dataset, recipe: Recipe, seed: int, verbose: bool
+) -> Record:
+    _fit(classifier, data, recipe, derived_seed(seed, key), verbose, kind_named(name).defense)
+    return _train_record(key, name, classifier, data, recipe, seed)
+
+
+def _conversion(source: PyTorchClassifier, data: Dataset, recipe: Recipe, device: str) -> PyTorchClassifier:
+    return _classifier(convert(copy.deepcopy(source.model.body).cpu(), recipe.T), data, recipe, device)
 
 
 def _converted(
     data: Dataset, recipe: Recipe, seed: int, store: ResultStore, device: str, *, verbose: bool
 ) -> tuple[PyTorchClassifier, Record]:
     """The converted network of the trained ``qnn``, and a record of its own."""
-    source, trained_on = trained("qnn", data, recipe, seed, store, device, verbose=verbose)
-    graph = copy.deepcopy(source.model.body).cpu()
-    classifier = _classifier(convert(graph, recipe.T), data, recipe, device)
-    key = fingerprint("convert", CONVERTED, trained_on["key"])
-    found = store.get(key)
-    if found is not None:
-        return classifier, found
-    record = _train_record(key, CONVERTED, classifier, data, recipe, seed)
-    return classifier, store.add({**record, "source": trained_on["key"]})
+    source, trained_on = trained(source_of(CONVERTED), data, recipe, seed, store, device, verbose=verbose)
+    found = store.get(fingerprint("convert", CONVERTED, trained_on["key"]))
+    if found is None:
+        found = store.add(convert_trained(source, trained_on["key"], data, recipe, seed, device))
+    return _conversion(source, data, recipe, device), found
 
 
 def _restore(classifier: PyTorchClassifier, file: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain
 
 
 class Steered(Protocol):
@@ -52,7 +52,7 @@ class AttackScope:
         return nullcontext()
 
 
-class GradientPolicy:
+class GradientPolicy(GuardedInit):
     """Base class. Subclasses implement :meth:`steer`, and :meth:`check` if they cannot follow every neuron."""
 
     modifies_forward: ClassVar[bool] = False

@@ -110,6 +110,9 @@ class SlopePolicy(GradientPolicy):
         for name, node in self._nodes(net).items():
             if isinstance(node, neuron.LIAFNode):
                 refuse(name, node, repr(self), "a neuron whose output is its spikes", "attack it with Surrogate(...)")
+            if getattr(node, "steps_only", False):
+                expected = "a neuron with its membrane inside: here only the spike itself can be replaced"
+                refuse(name, node, repr(self), expected, "attack it with Surrogate(...), PDSG() or ASSG()")
             if not self.any_neuron and charge(node) is None:
                 refuse(name, node, repr(self), "an IF, LIF or PLIF neuron", "attack it with Surrogate(...) or BPTR()")
 

@@ -90,7 +90,7 @@ def step_mode_mismatches(body: nn.Module, T: int = 6) -> dict[str, str]:
 
 
 def _differing_share(node: nn.Module, T: int) -> float:
-    current = torch.rand((T, 2, 8), generator=torch.Generator().manual_seed(_SEED)) * 3 - 0.5
+    current = torch.rand((T, 2, 8), generator=torch.Generator().manual_seed(_SEED), device="cpu") * 3 - 0.5
     try:
         together = _both(node, current, "m")
         stepped = _both(node, current, "s")

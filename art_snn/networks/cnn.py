@@ -9,11 +9,12 @@ from torch import nn
 
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.coding.direct import Direct
-from art_snn.errors import explain
+from art_snn.errors import explain, guarded
 from art_snn.networks.parts import assemble, check_image, make_neuron
 from art_snn.networks.spiking_network import SpikingNetwork
 
 
+@guarded
 def cnn(
     input_shape: tuple[int, ...],
     nb_classes: int,

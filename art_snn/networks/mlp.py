@@ -10,10 +10,12 @@ from torch import nn
 
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.coding.direct import Direct
+from art_snn.errors import guarded
 from art_snn.networks.parts import assemble, check_image, features, make_neuron
 from art_snn.networks.spiking_network import SpikingNetwork
 
 
+@guarded
 def mlp(
     input_shape: tuple[int, ...],
     nb_classes: int,

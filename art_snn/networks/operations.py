@@ -164,11 +164,16 @@ def counting(net: nn.Module) -> Iterator[OperationCounter]:
     80.0
     """
     watch = _Watch(net)
+    most = getattr(net, "max_memory", None)
     try:
+        if isinstance(net, SpikingNetwork):
+            net.max_memory = None
         with Following():
             yield watch.counter
     finally:
         watch.detach()
+        if isinstance(net, SpikingNetwork):
+            net.max_memory = most
 
 
 class _Watch:

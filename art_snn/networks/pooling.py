@@ -15,6 +15,7 @@ from spikingjelly.activation_based import layer
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from art_snn.neurons.buffers import buffer
 from art_snn.neurons.fused import is_wrapped
 
 _TWO = (2, (2, 2), [2, 2])
@@ -34,17 +35,18 @@ class _Halved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
         upper, lower = x[..., ::2, :], x[..., 1::2, :]
-        total = upper[..., ::2] + upper[..., 1::2]
+        total = buffer((*x.shape[:-2], x.shape[-2] // 2, x.shape[-1] // 2), x)
+        torch.add(upper[..., ::2], upper[..., 1::2], out=total)
         return total.add_(lower[..., ::2]).add_(lower[..., 1::2]).div_(4)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ARG004
-        quarter = grad / 4
         *outer, height, width = grad.shape
         if torch.is_grad_enabled() or is_wrapped(grad):
-            spread = quarter[..., :, None, :, None].expand(*outer, height, 2, width, 2)
+            spread = (grad / 4)[..., :, None, :, None].expand(*outer, height, 2, width, 2)
             return spread.reshape(*outer, 2 * height, 2 * width)
-        dx = grad.new_empty((*outer, height, 2, 2 * width))
+        quarter = torch.div(grad, 4, out=buffer(grad.shape, grad))
+        dx = buffer((*outer, height, 2, 2 * width), grad)
         upper = dx[..., 0, :].view(*outer, height, width, 2)
         torch.stack([quarter, quarter], -1, out=upper)
         dx[..., 1, :] = dx[..., 0, :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -41,3 +41,23 @@ def _rewind(value: Any) -> list[Callable[[], Any]]:
     if isinstance(value, torch.Generator):
         return [partial(value.set_state, value.get_state())]
     return []
+
+
+def streams_of(net: nn.Module) -> list[SeededDraws]:
+    """The seeded streams that modules of ``net`` own, each once."""
+    found = {id(value): value for m in net.modules() for value in vars(m).values() if isinstance(value, SeededDraws)}
+    return list(found.values())
+
+
+def remembered(net: nn.Module) -> Callable[[], AbstractContextManager[None]]:
+    """Note where the streams of ``net`` are; inside the contexts that this returns they are there again."""
+    noted = [(stream, stream.__getstate__()) for stream in streams_of(net)]
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        with replayed(net):
+            for stream, state in noted:
+                stream.__setstate__(state)
+            yield
+
+    return again

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -22,15 +22,17 @@ from torch import Tensor, nn
 
 from art_snn.coding.base import Decoder, Encoder, check_domain
 from art_snn.coding.direct import Direct, Quantized
+from art_snn.coding.draws import keyed_draws
 from art_snn.coding.frames import EventFrames
 from art_snn.coding.membrane import MembraneMean
 from art_snn.coding.straight_through import clamp_straight_through, is_traced
 from art_snn.coding.transform import Transformed
-from art_snn.errors import StepModeWarning, explain, summary
+from art_snn.errors import StepModeWarning, explain, guarded, summary
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.body import body_step_mode, check_body, step_mode_mismatches
 from art_snn.networks.fast import accelerated
-from art_snn.networks.memory import DEFAULT, Footprint, footprint, in_pieces, surely_fits
+from art_snn.networks.memory import DEFAULT, Footprint, Pieces, deaf, footprint, in_pieces, surely_whole
+from art_snn.networks.partition import ALWAYS, Drawing, parts_now, when_parted
 from art_snn.networks.plan import Plan, plan
 from art_snn.networks.repeats import Repeats
 from art_snn.networks.replay import replayed
@@ -57,9 +59,10 @@ class SpikingNetwork(nn.Module):
     :param votes: number of draws whose logits are averaged otherwise. Both matter for stochastic networks only.
     :param fast: run neurons and the layers before them in faster ways where the numbers stay the same
         (:meth:`plan` says where); off, every module runs as it is.
-    :param max_memory: bytes that the activations of one call may take; a larger batch goes through in pieces, and with
-        gradients each piece runs twice. In eval mode, for deterministic networks and policies without state; otherwise,
-        and with ``None``, a batch runs whole.
+    :param max_memory: bytes that the activations and the gradient of one call may take; a larger batch goes through in
+        pieces, and with gradients each piece runs twice. The batch itself comes on top: it is the caller's. In eval
+        mode, for policies without state, and where each piece draws what it would draw within the whole batch;
+        otherwise a batch runs whole. ``None`` is no limit.
     :raises TypeError: if a part is of the wrong kind, or the input has integers where the code wants intensities.
     :raises ValueError: for a body of mixed step modes, or shapes that do not fit; the message names both shapes.
 
@@ -71,6 +74,7 @@ class SpikingNetwork(nn.Module):
     torch.Size([5, 10])
     """
 
+    @guarded
     def __init__(
         self, encoder: Encoder, body: nn.Module, decoder: Decoder | None = None, *, eot: int = 1, votes: int = 1,
         fast: bool = True, max_memory: int | None = DEFAULT,
@@ -91,7 +95,7 @@ class SpikingNetwork(nn.Module):
         self.votes = votes
         self.fast = fast
         self.max_memory = max_memory
-        self._footprints: dict[tuple[Any, ...], Footprint] = {}
+        self._footprints: dict[tuple[Any, ...], tuple[Footprint, int]] = {}
         self.recipe: dict[str, Any] | None = None
         self.policies: list[GradientPolicy] = []
         self._initial = {name: value.detach().clone() for name, value in neuron_parameters(self).items()}
@@ -161,35 +165,75 @@ class SpikingNetwork(nn.Module):
         """Logits ``[N, K]`` of a batch ``[N, *]``; averaged over draws where the network is stochastic."""
         x = self._cast(x)
         policy = self._policy()
-        samples = self._samples(x, policy)
-        if samples < len(x):
-            return in_pieces(lambda piece: self._conducted(piece, policy), x, samples)
-        return self._conducted(x, policy)
+        if self.is_stochastic:
+            return self._conducted(x, policy)
+        return self._parted(x, policy, lambda part: self._conducted(part, policy))
 
     def _conducted(self, x: Tensor, policy: GradientPolicy | None) -> Tensor:
         return self.run(x) if policy is None else policy.conduct(self, x)
 
-    def _samples(self, x: Tensor, policy: GradientPolicy | None) -> int:
-        """How many samples run together: all, unless they take more than :attr:`max_memory` and can be parted."""
-        whole = self.training or self.is_stochastic or (policy is not None and policy.is_stateful)
-        if self.max_memory is None or whole or is_wrapped(x) or surely_fits(x, self.T, self.max_memory):
-            return len(x)
-        gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
-        return self._footprint(x).piece(len(x), self.max_memory, gradient=gradient)
+    def _parted(self, x: Tensor, policy: GradientPolicy | None, run: Callable[[Tensor], Tensor]) -> Tensor:
+        """``run(x)``, in pieces where the batch takes more than :attr:`max_memory` or than runs at full speed."""
+        pieces = self._pieces(x, policy)
+        if pieces is None:
+            return run(x)
 
-    def _footprint(self, x: Tensor) -> Footprint:
+        def first(part: Tensor) -> Tensor:
+            """Logits of a piece that will run again; a policy that bends the forward needs its gradient for that."""
+            if policy is None or not policy.modifies_forward:
+                return self._run(part)
+            with torch.enable_grad():
+                return run(part.detach().requires_grad_(True)).detach()
+
+        values = [p for p in self.parameters() if p.requires_grad] if pieces.again else []
+        start = first if pieces.again else run
+        if not self.is_stochastic:
+            return in_pieces(lambda part, _: start(part), lambda part, _: run(part), x, pieces, values)
+        drawing = Drawing(self)
+        return in_pieces(drawing.once(start, noted=pieces.again), drawing.again(run), x, pieces, values)
+
+    def _pieces(self, x: Tensor, policy: GradientPolicy | None) -> Pieces | None:
+        """How the batch is parted; ``None`` if it is not, or cannot be."""
+        swift = self.fast and x.device.type == "cpu" and not self._watched()
+        if self.training or (policy is not None and policy.is_stateful) or is_wrapped(x):
+            return None
+        if surely_whole(x, self.T, self.max_memory, swift=swift) or not all(p.is_leaf for p in self.parameters()):
+            return None
+        taken, when = self._footprint(x)
+        if self.is_stochastic and not parts_now(self, when, x.device):
+            return None
+        gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
+        each = x[0].numel() * x.element_size() if gradient else None
+        return taken.pieces(len(x), self.max_memory, gradient=each, swift=swift)
+
+    def _watched(self) -> bool:
+        """Whether somebody's hooks would see pieces of a batch."""
+        return any(m._forward_hooks or m._forward_pre_hooks for m in self.modules() if m is not self)
+
+    def _footprint(self, x: Tensor) -> tuple[Footprint, int]:
         kind = (tuple(x.shape[1:]), x.dtype, self.T, self.fast)
         if kind not in self._footprints:
-            with self.replay():
-                self._footprints[kind] = footprint(self, lambda: self._run(x[:1].detach()), fast=self.fast)
+
+            def one() -> Tensor:
+                return self._run(x[:1].detach())
+
+            with self.replay(), deaf(self), keyed_draws(self, [0]):
+                when = when_parted(self, one) if self.is_stochastic else ALWAYS
+                self._footprints[kind] = footprint(self, one, fast=self.fast), when
         return self._footprints[kind]
 
     def run(self, x: Tensor, policy: GradientPolicy | None = None) -> Tensor:
         """:meth:`forward` with ``policy`` steering each draw; policies call it, other callers use :meth:`gradient`."""
         draws = self.draws(x)
         if draws == 1:
-            return self._run(x, policy)
-        return torch.stack([self._run(x, policy, draw) for draw in range(draws)]).mean(0)
+            return self._drawn(x, policy, 0)
+        return torch.stack([self._drawn(x, policy, draw) for draw in range(draws)]).mean(0)
+
+    def _drawn(self, x: Tensor, policy: GradientPolicy | None, draw: int) -> Tensor:
+        """One draw; a stochastic network is parted here, so that its streams are asked in the order of the draws."""
+        if not self.is_stochastic:
+            return self._run(x, policy, draw)
+        return self._parted(x, policy, lambda part: self._run(part, policy, draw))
 
     def replay(self) -> AbstractContextManager[None]:
         """Inside, runs draw the random numbers that the next run would draw, and use none of them up.

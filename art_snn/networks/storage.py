@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
@@ -25,6 +26,9 @@ from art_snn.networks.twin import ann_twin
 _BUILDERS: dict[str, Callable[..., SpikingNetwork]] = {"mlp": mlp, "cnn": cnn}
 _ELSEWHERE = {"converted": "art_snn.conversion.storage"}
 """Builders of packages above this one: the module whose ``rebuild`` makes the network, imported when a file asks."""
+
+_LARGEST = 10**7
+"""The largest whole number in a recipe."""
 
 
 def describe(net: nn.Module) -> dict[str, Any] | None:
@@ -48,9 +52,13 @@ def save(net: nn.Module, path: str | os.PathLike[str]) -> Path:
     :return: the path.
     :raises OSError: if the folder cannot be written.
     """
+    return write_whole(Path(path), packed(net))
+
+
+def packed(net: nn.Module) -> bytes:
+    """What :func:`save` writes."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    metadata = {"format": "art-snn 1", "recipe": json.dumps(describe(net))}
-    return write_whole(Path(path), serialize(tensors, metadata))
+    return serialize(tensors, {"format": "art-snn 1", "recipe": json.dumps(describe(net))})
 
 
 def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Module:
@@ -68,7 +76,7 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
             explain(f"no file {path}", "a network saved by art_snn.networks.save", "check the path")
         )
     tensors, recipe = _read(path)
-    net = into if into is not None else _rebuild(recipe, path)
+    net = into if into is not None else _checked(recipe, tensors, path)
     _check_fit(tensors, net.state_dict(), path)
     kinds = [value.dtype for value in tensors.values() if value.is_floating_point()]
     if into is None and kinds:
@@ -98,13 +106,46 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     except SafetensorError as error:
         fix = "save the network again; the file is damaged or of another format"
         raise ValueError(explain(f"{path.name}: {error}", "a safetensors file", fix)) from error
-    return tensors, json.loads(metadata.get("recipe", "null"))
+    try:
+        return tensors, json.loads(metadata.get("recipe", "null"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged_recipe(path, error) from error
 
 
-def _rebuild(recipe: dict[str, Any] | None, path: Path) -> nn.Module:
-    if not recipe or recipe.get("builder") not in {*_BUILDERS, *_ELSEWHERE}:
+def _damaged_recipe(path: Path, error: Exception) -> ValueError:
+    came = f"{path.name}, whose recipe cannot be followed ({type(error).__name__}: {str(error)[:200]})"
+    return ValueError(explain(came, "a recipe that art_snn.networks.save wrote", "save the network again"))
+
+
+def _checked(recipe: Any, tensors: dict[str, Tensor], path: Path) -> nn.Module:
+    """The network of a recipe, once it has been found to have the tensors of the file.
+
+    It is built without memory first: a recipe of a few bytes can name layers of any size.
+    """
+    known = isinstance(recipe, dict) and recipe.get("builder") in tuple({*_BUILDERS, *_ELSEWHERE})
+    if not known:
         fix = "build the network yourself and pass it: load(path, into=net)"
         raise ValueError(explain(f"{path.name} without a recipe", "a network of art_snn.networks", fix))
+    try:
+        _check_numbers(recipe)
+        with torch.device("meta"):
+            sketch = _rebuild(recipe).state_dict()
+    except Exception as error:
+        raise _damaged_recipe(path, error) from error
+    _check_fit(tensors, sketch, path)
+    return _rebuild(recipe)
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse numbers that no network has, of time steps say, which take memory or time outside of tensors."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_numbers(one)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(explain(f"the number {value:.3g}", f"numbers up to {_LARGEST}", "save the network again"))
+
+
+def _rebuild(recipe: dict[str, Any]) -> nn.Module:
     arguments = dict(recipe["arguments"])
     if "input_shape" in arguments:
         arguments["input_shape"] = tuple(arguments["input_shape"])

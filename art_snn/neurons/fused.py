@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from art_snn.gradients.spike import Slope, spike
+from art_snn.neurons.buffers import buffer
 
 Slopes = list[Callable[[Tensor], Tensor]]
 """Slope of the spike at each step."""
@@ -93,8 +94,8 @@ def _forward(
     x: Tensor, v: Tensor | float, dynamics: Dynamics, slope: Slope, rate: Tensor | None, steps: int, *, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     size = (steps, *x.shape[1:])
-    spikes = x.new_empty(size)
-    membrane = x.new_empty(size if keep else (1, *size[1:]))
+    spikes = buffer(size, x)
+    membrane = buffer(size if keep else (1, *size[1:]), x)
     now = v.clone() if isinstance(v, Tensor) else x.new_full(size[1:], v)
     watched: list[Tensor] = []
     for t in range(steps):
@@ -166,7 +167,7 @@ def _walk_in_place(
 ) -> tuple[Tensor, Tensor, None]:  # fmt: skip
     """Last step to first, with buffers of one step."""
     leak, gain = dynamics.leak_and_gain(rate)
-    dx = torch.zeros_like(h[:1]) if shared else torch.empty_like(h)
+    dx = torch.zeros_like(h[:1]) if shared else buffer(h.shape, h)
     e, scratch, carried = (torch.empty_like(h[0]) for _ in range(3))
     arriving = None if dv is None else carried.copy_(dv)
     for t in range(h.shape[0] - 1, -1, -1):

@@ -1,7 +1,7 @@
 """The evaluation of the evaluator: models with one planted fault each, and honest ones.
 
 Every canary is a real ART estimator on the bundled digits, trained in seconds when it is first asked for. A diagnosis
-must raise one of the flags that are named for its fault, and no invalidating flag on an honest model.
+must raise the flags that are named for its fault, and no invalidating flag on an honest model.
 
 >>> CANARIES["c11"].fault, CANARIES["c11"].flags
 ('constant classifier', ('E8',))
@@ -44,7 +44,7 @@ class Canary:
 
     :param id: ``c1``, ...; honest models have words for names.
     :param fault: what is wrong with it.
-    :param flags: flags of which a diagnosis must raise one; empty for an honest model.
+    :param flags: flags that a diagnosis must raise; empty for an honest model.
     :param build: makes the ART classifier.
     :param samples: makes samples and labels.
     :param attacks: attacks under test, where the fault is in one.
@@ -67,8 +67,8 @@ class Canary:
         return diagnose(self.build(), *self.samples(), **{"eps": EPS, "attacks": self.attacks, **options})
 
     def caught(self, report: ReliabilityReport) -> bool:
-        """Whether the diagnosis is right: a named flag for a fault, no invalidating flag for an honest model."""
-        return report.valid if self.honest else any(report.flags[name].raised for name in self.flags)
+        """Whether the diagnosis is right: every named flag for a fault, no invalidating flag for an honest model."""
+        return report.valid if self.honest else all(report.flags[name].raised for name in self.flags)
 
 
 def _masked() -> PyTorchClassifier:
@@ -113,8 +113,8 @@ def _counting() -> nn.Module:
 
 @cache
 def _deep() -> SpikingNetwork:
-    net = mlp(tiny.SHAPE, tiny.CLASSES, hidden=(32, 32), encoder=Direct(T=2))
-    tiny.fit(net)
+    net = mlp(tiny.SHAPE, tiny.CLASSES, hidden=(32, 32, 32), encoder=Direct(T=1))
+    tiny.fit(net, epochs=12)
     return net
 
 
@@ -135,7 +135,22 @@ def _frames(x: Array) -> Array:
 @cache
 def _on_frames() -> nn.Module:
     net = mlp(tiny.SHAPE, tiny.CLASSES, hidden=(64,), encoder=EventFrames(_FRAMES))
-    return faults.DetachedFilter(tiny.fit(net, x=_frames(tiny.digits().x_train)))
+    return tiny.fit(net, x=_frames(tiny.digits().x_train))
+
+
+def _framed(net: Callable[[], nn.Module]) -> Callable[[], PyTorchClassifier]:
+    return lambda: tiny.classifier(copy.deepcopy(net()), input_shape=(_FRAMES, *tiny.SHAPE))
+
+
+@cache
+def _regularized() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Dropout(0.3), nn.Linear(128, tiny.CLASSES),
+        )  # fmt: skip
+    return tiny.fit(net, epochs=12)
 
 
 def _frame_samples() -> tuple[Array, Array]:
@@ -171,7 +186,7 @@ _ALL = (
     Canary("c4", "Bernoulli code without backward", ("E7",), _of(lambda: faults.BernoulliWithoutBackward(_poisson()))),
     Canary(
         "c5", "detached event filter", ("E7", "W3"),
-        lambda: tiny.classifier(_on_frames(), input_shape=(_FRAMES, *tiny.SHAPE)), _frame_samples,
+        _framed(lambda: faults.DetachedFilter(_on_frames())), _frame_samples,
     ),
     Canary("c6", "budget applied in normalized space", ("E4",), _standardized, _standard_samples),
     Canary("c7", "state that leaks from call to call", ("E3",), _of(lambda: faults.WithoutReset(tiny.direct()))),
@@ -193,6 +208,8 @@ _ALL = (
     Canary("snn-latency", "none", (), _of(_latency)),
     Canary("converted", "none", (), _of(tiny.converted)),
     Canary("snn-direct-at", "none: adversarially trained", (), _of(_robust)),
+    Canary("snn-events", "none", (), _framed(_on_frames), _frame_samples),
+    Canary("ann-cnn", "none: convolution, batch norm, dropout", (), _of(_regularized)),
 )  # fmt: skip
 CANARIES: dict[str, Canary] = {canary.id: canary for canary in _ALL}
 """Every canary by name; c1 to c16, then the honest ones (c12 is honest as well)."""

@@ -46,7 +46,8 @@ class ZeroBackward(nn.Module):
 class EvalWithoutGradient(nn.Module):
     """A spiking network of SpikingJelly parts, stepped by hand, whose neurons cut the gradient in eval mode.
 
-    :param skip: add a linear path around the neurons: then there is a gradient, and it is wrong.
+    :param skip: add a shortcut around the neurons, from the image averaged over 4 x 4 pixels: then there is a gradient,
+        and it is wrong.
     """
 
     def __init__(self, skip: bool, steps: int = 4, hidden: int = 64) -> None:
@@ -55,7 +56,7 @@ class EvalWithoutGradient(nn.Module):
         self.first = nn.Linear(64, hidden)
         self.neuron = neuron.ComplementaryLIFNode(tau=2.0)
         self.last = nn.Linear(hidden, 10)
-        self.around = nn.Linear(64, 10) if skip else None
+        self.around = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(4, 10)) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean over the steps."""
@@ -64,7 +65,7 @@ class EvalWithoutGradient(nn.Module):
         current = self.first(flat)
         z = torch.stack([self.last(self.neuron(current)) for _ in range(self.steps)]).mean(0)
         reset_state(self)
-        return z if self.around is None else z + self.around(flat)
+        return z if self.around is None else z + self.around(x)
 
 
 class BernoulliWithoutBackward(nn.Module):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from art_snn.errors import explain, summary
+from art_snn.errors import GuardedInit, explain, summary
 
 
-class ThreatModel(ABC):
+class ThreatModel(GuardedInit, ABC):
     """Base class: what an attacker may change, judged from the clean and the changed sample alone.
 
     Subclasses compute in float64 or in whole numbers, take arrays or tensors ``[N, *]`` and answer in the kind of the

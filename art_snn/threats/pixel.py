@@ -98,7 +98,7 @@ class PixelBudget(ThreatModel):
         clean = clean.double()
         if self.clip_values is None:
             return torch.full_like(clean, -math.inf), torch.full_like(clean, math.inf)
-        bounds = (torch.as_tensor(value, dtype=clean.dtype, device=clean.device) for value in self.clip_values)
+        bounds = (_on(value, clean) for value in self.clip_values)
         low, high = (value.expand(torch.broadcast_shapes(value.shape, clean.shape)) for value in bounds)
         return low, high
 
@@ -241,6 +241,13 @@ def pixel_budget(norm: float | str, eps: float, clip_values: Any = (0.0, 1.0)) -
         if not isinstance(norm, str) and float(norm) == kind.norm:
             return kind(eps, clip_values)
     raise ValueError(explain(f"norm={norm!r}", "np.inf, 2, 1 or 0", "norm=np.inf"))
+
+
+def _on(value: Any, like: Tensor) -> Tensor:
+    """A bound, where ``like`` is; a number is not copied there, so that no device waits."""
+    if isinstance(value, int | float):
+        return torch.full((), value, dtype=like.dtype, device=like.device)
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
 
 
 def _cast_towards(clean: Tensor, moved: Tensor, dtype: torch.dtype) -> Tensor:

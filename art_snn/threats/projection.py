@@ -16,6 +16,8 @@ Source: Croce and Hein, "Mind the box", ICML 2021 (L1 and box).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -55,7 +57,7 @@ def l1(delta: Tensor, eps: float, below: Tensor, above: Tensor) -> Tensor:
     """
     size = delta.abs()
     room = torch.minimum(torch.where(delta > 0, above, below).clamp(min=0.0), size)
-    if not torch.isfinite(torch.as_tensor(eps)):
+    if not math.isfinite(eps):
         return torch.sign(delta) * room
     threshold = _threshold(size, room, eps)
     return torch.sign(delta) * torch.minimum((size - threshold).clamp(min=0.0), room)

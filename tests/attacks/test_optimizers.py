@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import torchattacks
 from art.estimators.classification import PyTorchClassifier
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,8 @@ from art_snn.attacks.evasion.snn_square import window_share
 from art_snn.coding import EventFrames, MembraneMean
 from art_snn.networks import SpikingNetwork
 from art_snn.threats import Linf
+
+torchattacks = pytest.importorskip("torchattacks", reason="the extra `bench` brings it")
 
 
 def linear(weights, bias=0.0, clip=(0.0, 1.0)):

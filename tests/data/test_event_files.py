@@ -144,6 +144,13 @@ def test_damaged_npz_files(tmp_path, data):
     opens_or_explains(lambda: read_npz(path, (16, 16)))
 
 
+@pytest.mark.parametrize(("split", "name"), [("train", "../../outside"), ("../outside", "a"), ("train", "/outside")])
+def test_no_name_leads_out_of_the_folder(tmp_path, split, name):
+    with pytest.raises(ValueError, match="without a path"):
+        write_events_np(tmp_path / "data", split, [SHORT], [0], [name])
+    assert list(tmp_path.iterdir()) == []
+
+
 def npz_of(tmp_path, **arrays):
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from art.defences.preprocessor import ThermometerEncoding
 from torch import nn
 
 from art_snn import SNNClassifier
 from art_snn.coding import Direct, EventFrames, Latency
+from art_snn.errors import RangeWarning
 from art_snn.networks import ann_twin, cnn, mlp
 
 
@@ -36,7 +38,6 @@ BAD_X = {
     "a number": (lambda: np.ones(()), ValueError, r"\[N, 3, 8, 8\]"),
     "empty batch": (lambda: good()[:0], ValueError, "an empty batch.*check the selection"),
     "range 0..255": (lambda: good() * 255, ValueError, r"range \[0\.\d+, 25\d.*clip_values \[0, 1\].*rescale x"),
-    "range -1..1": (lambda: good() * 2 - 1, ValueError, r"values in clip_values \[0, 1\]"),
     "uint8": (lambda: (good() * 255).astype(np.uint8), TypeError, r"uint8.*\(x / 255\).astype\(np.float32\)"),
     "bool": (lambda: good() > 0.5, TypeError, "bool.*floating-point images"),
     "object": (lambda: good().astype(object), TypeError, "object.*np.asarray"),
@@ -144,3 +145,32 @@ def test_standardization_in_front_of_a_spike_code(preprocessing):
 def test_an_input_shape_that_does_not_fit_the_network():
     with pytest.raises(ValueError, match="on which the body failed"):
         SNNClassifier(mlp((1, 8, 8), 10), nn.CrossEntropyLoss(), (1, 9, 9), 10)
+
+
+def test_numbers_in_an_array_of_objects_are_labels(clf):
+    x, labels = good(), np.arange(4)
+    plain = clf.class_gradient(x, label=labels)
+    assert np.array_equal(clf.class_gradient(x, label=labels.astype(object)), plain)
+    assert np.array_equal(clf.loss_gradient(x, labels.astype(object)), clf.loss_gradient(x, labels))
+
+
+@pytest.mark.parametrize("call", sorted(set(CALLS) - {"fit"}))
+def test_a_range_that_attacks_may_ask_about_is_a_warning(call, clf):
+    with pytest.warns(RangeWarning, match=r"values in clip_values \[0, 1\]"):
+        CALLS[call](clf, good() * 2 - 1)
+
+
+def test_training_in_another_range_is_an_error(clf):
+    with pytest.raises(ValueError, match=r"values in clip_values \[0, 1\]"):
+        clf.fit(good() * 2 - 1, np.zeros(4, dtype=int))
+
+
+def test_a_preprocessor_may_change_the_shape():
+    net = mlp((4, 8, 8), 10, hidden=(8,), encoder=Direct(T=2))
+    clf = SNNClassifier(
+        net, nn.CrossEntropyLoss(), (1, 8, 8), 10, torch.optim.Adam(net.parameters()), clip_values=(0.0, 1.0),
+        preprocessing_defences=ThermometerEncoding((0.0, 1.0), num_space=4, channels_first=True),
+    )  # fmt: skip
+    x = good()[:, :1]
+    assert clf.predict(x).shape == (4, 10)
+    clf.fit(x, np.arange(4), nb_epochs=1)

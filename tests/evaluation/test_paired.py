@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, chi2
+from scipy.stats import binom, chi2, t
 
 from art_snn.evaluation.paired import difference, holm, mcnemar
 
@@ -21,7 +21,35 @@ def networks(rng, seeds, samples, spread, gap=0.0):
 def test_equal_models_differ_by_nothing():
     outcome = np.random.default_rng(0).random((3, 40)) < 0.5
     same = difference(outcome, outcome)
-    assert (same.value, same.low, same.high, same.p, same.shown) == (0, 0, 0, (1, 1, 1), False)
+    assert (same.value, same.resampled, same.p, same.interval_p, same.shown) == (0, (0, 0), (1, 1, 1), 1, False)
+    assert same.high == -same.low == pytest.approx(t.ppf(0.975, 39) * np.sqrt(2 / 41 / 42))
+
+
+def test_one_seed_is_bonett_and_prices_interval():
+    a, b = np.r_[[1] * 9, [0] * 91].astype(bool), np.r_[[0] * 9, [1] * 3, [0] * 88].astype(bool)
+    first, second = (9 + 1) / 102, (3 + 1) / 102
+    half = t.ppf(0.975, 99) * np.sqrt((first + second - (first - second) ** 2) / 101)
+    found = difference(a, b)
+    assert found.high - found.value == pytest.approx(half, rel=1e-3)
+    assert found.value - found.low == pytest.approx(half, rel=1e-3)
+
+
+def test_where_seeds_dominate_the_interval_is_students():
+    a = np.zeros((3, 5000), dtype=bool)
+    for s, share in enumerate((0.4, 0.5, 0.6)):
+        a[s, : int(share * 5000)] = True
+    found = difference(a, np.zeros_like(a))
+    half = t.ppf(0.975, 2) * np.std([0.4, 0.5, 0.6], ddof=1) / np.sqrt(3)
+    assert found.value == pytest.approx(0.5)
+    assert found.low == pytest.approx(0.5 - half, abs=0.01)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_touches_zero_at_its_own_level(seeds):
+    a, b = networks(np.random.default_rng(7), seeds, 200, 0.2, gap=0.4)
+    found = difference(a, b)
+    edge = difference(a, b, level=1 - found.interval_p)
+    assert min(abs(edge.low), abs(edge.high)) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_difference_changes_sign_with_the_order():

@@ -70,10 +70,10 @@ def test_a_read_only_folder_is_named(tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
     target = write_whole(tmp_path / "report.html", "old")
 
-    def full(self, content):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_whole(target, "new")
     assert target.read_text() == "old"

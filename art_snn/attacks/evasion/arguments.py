@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from art_snn.errors import explain
+from art_snn.estimators.checks import check_input, describe_array
 from art_snn.gradients.base import GradientPolicy
 
 
@@ -38,6 +39,27 @@ def check_common(attack: Any) -> None:
             raise ValueError(explain(f"{name}={getattr(attack, name)!r}", "True or False", f"{name}=True"))
 
 
+def samples(x: Any, estimator: Any) -> Any:
+    """Clean samples as float32 ``[N, *]``, once they have been found to fit the estimator.
+
+    :raises TypeError: for values that are no numbers.
+    :raises ValueError: for another shape, an empty batch, values that are not finite, or far from the clip values.
+    """
+    checked = check_input(numeric(x), tuple(estimator.input_shape), estimator.clip_values, integers=True)
+    return np.asarray(checked, dtype=np.float32)
+
+
+def numeric(x: Any) -> Any:
+    """``x`` as an array of numbers.
+
+    :raises TypeError: for anything else.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(explain(describe_array(array), "a numeric numpy array [N, *]", "x.astype(np.float32)"))
+    return array
+
+
 def check_whole(name: str, value: Any, least: int) -> None:
     """Check a whole number.
 
@@ -56,7 +78,7 @@ def index_labels(y: Any, samples: int, classes: int, targeted: bool, predicted: 
         if targeted:
             raise ValueError(explain("targeted=True without y", "the classes to reach", "generate(x, y=targets)"))
         return predicted
-    labels = np.asarray(y)
+    labels = numeric(y)
     if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
         labels = labels.argmax(1)
     labels = labels.reshape(-1)
@@ -75,7 +97,7 @@ def masked(mask: Any, clean: Tensor) -> Tensor | None:
     """
     if mask is None:
         return None
-    given = torch.as_tensor(np.asarray(mask), device=clean.device)
+    given = torch.as_tensor(numeric(mask), device=clean.device)
     try:
         return given.expand(clean.shape)
     except RuntimeError as error:

@@ -38,6 +38,7 @@ from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
 from art_snn.attacks.evasion.record import Ledger
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.snn_auto_pgd import unit_step
+from art_snn.attacks.evasion.summary import Writer
 from art_snn.attacks.evasion.victim import Objective, Seen, Victim, first_argmax
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy
@@ -87,13 +88,13 @@ class DetectorAwarePGD(PixelAttack):
     def __init__(
         self, detector: Detector, norm: float | str = np.inf, eps: float = 8 / 255, max_iter: int = 100,
         nb_random_init: int = 4, variant: str = "penalty", policy: GradientPolicy | None = None,
-        batch_size: int = 64, seed: int = 0, verbose: bool = False,
+        batch_size: int = 64, seed: int = 0, verbose: bool = False, summary_writer: Writer = False,
     ) -> None:  # fmt: skip
         self.detector = detector
         self.variant = variant
         super().__init__(
             detector.classifier, norm, eps, max_iter, nb_random_init, "ce", policy, False, batch_size, seed,
-            verbose=verbose,
+            verbose=verbose, summary_writer=summary_writer,
         )  # fmt: skip
 
     def _check_params(self) -> None:

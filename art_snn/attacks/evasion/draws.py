@@ -14,7 +14,10 @@ from torch import Tensor
 
 from art_snn.coding.draws import sample_ids
 
-__all__ = ["key", "normal", "sample_ids", "uniform"]
+__all__ = ["key", "normal", "sample_ids", "signs", "uniform"]
+
+_ODD = (-7046029254386353131, -4658895280553007687, -7723592293110705685)
+"""Multipliers of SplitMix64, as signed numbers."""
 
 
 def key(*parts: int) -> int:
@@ -39,3 +42,23 @@ def normal(keys: Sequence[int], shape: Sequence[int], like: Tensor) -> Tensor:
         torch.randn(tuple(shape), generator=torch.Generator().manual_seed(one), dtype=torch.float64) for one in keys
     ]
     return torch.stack(rows).to(like)
+
+
+def signs(keys: Tensor, step: int, like: Tensor) -> Tensor:
+    """Random signs of the shape of ``like [n, *]``: row i from ``keys[i]`` and ``step``.
+
+    Computed where the tensors are, by a hash of key, step and place (SplitMix64), so that no device waits for them.
+
+    >>> s = signs(torch.tensor([7, 8, 7]), 3, torch.zeros(3, 1000))
+    >>> bool((s[0] == s[2]).all()), bool((s[0] == s[1]).all()), abs(s.mean().item()) < 0.1
+    (True, False, True)
+    """
+    place = torch.arange(like[0].numel(), device=like.device)
+    h = (_mixed(keys.long() * _ODD[0] + step))[:, None] + (place + 1) * _ODD[2]
+    return torch.where(_mixed(h) < 0, -1.0, 1.0).to(like).view_as(like)
+
+
+def _mixed(h: Tensor) -> Tensor:
+    for shift, factor in ((30, _ODD[1]), (27, _ODD[2]), (31, 1)):
+        h = (h ^ ((h >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    return h

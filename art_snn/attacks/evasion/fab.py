@@ -87,7 +87,7 @@ class FAB(PixelAttack):
         point = search.first() if restart < self._targets_per_start() else search.elsewhere(self.eps)
         point = free.project(point if starts is None else torch.as_tensor(starts)[problem.rows].to(point))
         for step in range(self._queries()):
-            seen = self._see(victim, free, point, ledger, step, scope)
+            seen = self._look(victim, free, point, ledger, step, scope)
             search.note(point, self._hit(seen.logits, free.y))
             point = free.project(search.next(point, seen))
         self._bisect(victim, search, ledger)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion import draws
+from art_snn.attacks.evasion.arguments import numeric
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.sea import sea_step
 from art_snn.attacks.evasion.search import Problem, Search
@@ -72,7 +73,7 @@ def check_grids(x: Any, threat: SpikeFlips) -> None:
 
     :raises ValueError: for an empty batch, a recording without events, or illegal values in a cell.
     """
-    grids = torch.as_tensor(np.asarray(x, dtype=np.float64))
+    grids = torch.as_tensor(numeric(x).astype(np.float64))
     if grids.dim() < 2 or grids.numel() == 0:
         came = f"an array of shape {tuple(grids.shape)}"
         raise ValueError(explain(came, "at least one grid [N, T, *]", "pass a batch that holds samples"))

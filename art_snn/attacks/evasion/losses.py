@@ -38,7 +38,7 @@ def ce(z: Tensor, y: Tensor) -> Tensor:
 
 def best_other(z: Tensor, y: Tensor) -> Tensor:
     """Largest logit of another class than ``y``, ``[N]``."""
-    own = F.one_hot(y, z.shape[1]).bool()
+    own = y[:, None] == torch.arange(z.shape[1], device=z.device)
     return z.masked_fill(own, -torch.inf).amax(1)
 
 

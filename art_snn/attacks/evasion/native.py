@@ -13,34 +13,44 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.config import ART_NUMPY_DTYPE
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import draws, losses
-from art_snn.attacks.evasion.arguments import check_common, index_labels, masked
-from art_snn.attacks.evasion.record import AttackRun, Ledger
+from art_snn.attacks.evasion.arguments import check_common, index_labels, masked, samples
+from art_snn.attacks.evasion.record import AttackRun, Ledger, column
 from art_snn.attacks.evasion.search import Problem, Search
+from art_snn.attacks.evasion.summary import Diary, Writer, check_writer
 from art_snn.attacks.evasion.victim import Seen, Victim, first_argmax
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain, guarded
 from art_snn.gradients.base import AttackScope, GradientPolicy
 from art_snn.threats import ThreatModel
 
 logger = logging.getLogger(__name__)
 
-_SIGNS = 977
+_ASKED = 8
+"""Steps between two looks at a device that has to be waited for."""
+
 _WITH_TARGETS = ("dlr_targeted", "difference")
 
 
-class NativeAttack(EvasionAttack):
+def interval(device: torch.device) -> int:
+    """How many steps an attack takes before it asks the device who is done: samples that are done leave at once where
+    asking is free.
+    """
+    return 1 if device.type == "cpu" else _ASKED
+
+
+class NativeAttack(GuardedInit, EvasionAttack):
     """Base class: a subclass says how many queries a run has and makes a :class:`Search`.
 
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
@@ -56,8 +66,10 @@ class NativeAttack(EvasionAttack):
     :param votes: predictions per decision of a stochastic model; ``None`` is 10.
     :param nb_targets: targets of ``dlr_targeted``, at most the number of other classes.
     :param verbose: show a progress bar.
+    :param summary_writer: TensorBoard curves, as ART's attacks write them; see :mod:`art_snn.attacks.evasion.summary`.
     :raises ValueError: for a parameter out of range.
     :raises TypeError: for a policy that the model cannot follow.
+    :raises ImportError: for a summary writer without tensorboardX.
     """
 
     attack_params = EvasionAttack.attack_params + [  # noqa: RUF005 - ART's own idiom
@@ -71,8 +83,9 @@ class NativeAttack(EvasionAttack):
         self, estimator: Any, max_iter: int = 100, nb_random_init: int = 1, loss_type: str = "ce",
         policy: GradientPolicy | None = None, targeted: bool = False, batch_size: int = 64, seed: int = 0,
         eot: int | None = None, votes: int | None = None, nb_targets: int = 9, verbose: bool = False,
+        summary_writer: Writer = False,
     ) -> None:  # fmt: skip
-        super().__init__(estimator=estimator)
+        super().__init__(estimator=estimator, summary_writer=check_writer(summary_writer))
         self.max_iter = max_iter
         self.nb_random_init = nb_random_init
         self.loss_type = loss_type
@@ -84,11 +97,20 @@ class NativeAttack(EvasionAttack):
         self.votes = votes
         self.nb_targets = nb_targets
         self.verbose = verbose
+        self._diary: Diary | None = None
         self.last_run: AttackRun | None = None
         self._check_params()
 
     def _check_params(self) -> None:
         check_common(self)
+
+    def set_params(self, **kwargs: Any) -> None:
+        """Set parameters as ART does; a value of another kind is refused with a repair as well.
+
+        :raises ValueError: for an unknown parameter, or a value out of range.
+        :raises TypeError: for a value of another kind.
+        """
+        guarded(super().set_params)(**kwargs)
 
     @property
     @abstractmethod
@@ -130,7 +152,7 @@ class NativeAttack(EvasionAttack):
         :raises RuntimeError: if a point left the budget, which would be an error of the attack.
         """
         victim = self._victim()
-        clean = torch.as_tensor(np.asarray(x, dtype=ART_NUMPY_DTYPE), device=victim.device)
+        clean = torch.as_tensor(samples(x, self.estimator), device=victim.device)
         ids = draws.sample_ids(clean)
         mask = masked(kwargs.get("mask"), clean)
         with victim.attached():
@@ -142,7 +164,12 @@ class NativeAttack(EvasionAttack):
             rows = torch.arange(len(clean), device=clean.device)
             offsets = np.broadcast_to(kwargs.get("first_restart", 0), (len(clean),)).tolist()
             whole = Problem(clean, labels, labels, rows, mask, ids, offsets, self.threat)
+            if self.summary_writer is not None:
+                self._diary = Diary(self.summary_writer, self.estimator, labels, self.batch_size, self.targeted)
             self._attack(victim, whole, ledger, kwargs.get("starts"))
+        if self._diary is not None:
+            self._diary.close(ledger)
+            self._diary = None
         usage = self._verified(clean, ledger.best)
         self.last_run = ledger.report(usage, repr(self.threat), None if self.policy is None else repr(self.policy))
         return ledger.best.cpu().numpy()
@@ -184,7 +211,8 @@ class NativeAttack(EvasionAttack):
             own = torch.nn.functional.one_hot(problem.y, self.estimator.nb_classes).bool()
             ranked = victim.logits(problem.x, problem.ids).masked_fill(own, -torch.inf).argsort(1, descending=True)
             target = ranked[:, restart % self._targets_per_start()]
-        return Problem(problem.x, problem.y, target, problem.rows, problem.mask, problem.ids, seeds, problem.threat)
+        keys = torch.tensor(seeds, device=problem.x.device)
+        return replace(problem, target=target, seeds=seeds, keys=keys)
 
     def _run(
         self, victim: Victim, problem: Problem, ledger: Ledger, restart: int, starts: Any, scope: AttackScope
@@ -192,24 +220,49 @@ class NativeAttack(EvasionAttack):
         search = self._search(problem)
         start = search.first() if starts is None else torch.as_tensor(starts, device=problem.x.device)[problem.rows]
         point = search.problem.project(start.to(problem.x))
+        every = interval(point.device)
+        with victim.unasked() if every > 1 else nullcontext():
+            self._climb(victim, search, point, ledger, restart, scope, every)
+
+    def _climb(
+        self, victim: Victim, search: Search, point: Tensor, ledger: Ledger, restart: int, scope: AttackScope,
+        every: int,
+    ) -> None:  # fmt: skip
+        """The loop. Samples that are done leave every so many steps; until then they are carried, and not counted."""
         queries = self._queries()
+        gone = torch.zeros(len(point), dtype=torch.bool, device=point.device)
         for step in range(queries):
             gradient = search.wants_gradient and step + 1 < queries
-            seen = self._see(victim, search.problem, point, ledger, step, scope if gradient else None)
             rows = search.problem.rows
-            hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic)
-            ledger.note(rows, point, seen.loss, hit, restart, step)
-            if bool(hit.any()):
-                left = (~hit).nonzero()[:, 0]
-                if len(left) == 0:
-                    return
-                search.keep(left)
-                scope.batch(search.problem.rows.tolist())
-                point, seen = point[left], seen.select(left)
+            paid = ledger.paid(rows)
+            seen = self._look(victim, search.problem, point, ledger, step, scope if gradient else None)
+            hit = self._hit(seen.logits, search.problem.y) & (not victim.is_stochastic) & ~gone
+            ledger.note(rows, point, torch.where(gone, -torch.inf, seen.loss), hit, restart, step)
+            if every > 1:
+                ledger.refund(rows, paid, gone)
+            gone = gone | hit
+            if (step + 1) % every == 0 or step + 1 == queries:
+                victim.settle()
+                if bool(gone.any()):
+                    left = (~gone).nonzero()[:, 0]
+                    if len(left) == 0:
+                        return
+                    search.keep(left)
+                    scope.batch(search.problem.rows.tolist())
+                    point, seen, gone = point[left], seen.select(left), gone[left]
             if step + 1 < queries:
                 point = search.problem.project(search.next(point, seen))
-                ledger.forwards[search.problem.rows] += search.extra[0]
-                ledger.backwards[search.problem.rows] += search.extra[1]
+                ledger.forwards[search.problem.rows] += search.extra[0] * (~gone)
+                ledger.backwards[search.problem.rows] += search.extra[1] * (~gone)
+
+    def _look(
+        self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
+    ) -> Seen:
+        """:meth:`_see`, told to the summary writer if there is one."""
+        seen = self._see(victim, problem, point, ledger, step, scope)
+        if self._diary is not None:
+            self._diary.note(problem, point, seen, ledger)
+        return seen
 
     def _see(
         self, victim: Victim, problem: Problem, point: Tensor, ledger: Ledger, step: int, scope: AttackScope | None
@@ -224,10 +277,9 @@ class NativeAttack(EvasionAttack):
         ledger.backwards[problem.rows] += victim.costs[1]
         grad = seen.grad if problem.mask is None else torch.where(problem.mask != 0, seen.grad, 0.0)
         flat = (grad == 0).flatten(1).all(1)
-        if bool(flat.any()):
-            ledger.zeros[problem.rows[flat]] += 1
-            signs = (problem.uniform(*grad.shape[1:], salt=_SIGNS + step) < 0.5).to(grad) * 2 - 1
-            grad = torch.where(flat.view(-1, *[1] * (grad.dim() - 1)), signs, grad)
+        if not victim.is_asked or bool(flat.any()):
+            ledger.zeros[problem.rows] += flat.long()
+            grad = torch.where(column(flat, grad), problem.signs(step, grad), grad)
         return Seen(seen.loss, grad, seen.logits)
 
     def _loss(self, z: Tensor, problem: Problem) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.search import Problem, Search, across
+from art_snn.attacks.evasion.summary import Writer
 from art_snn.errors import explain
 from art_snn.gradients.base import GradientPolicy
 from art_snn.threats import PixelBudget, pixel_budget
@@ -34,13 +35,13 @@ class PixelAttack(NativeAttack):
         self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, max_iter: int = 100,
         nb_random_init: int = 1, loss_type: str = "ce", policy: GradientPolicy | None = None, targeted: bool = False,
         batch_size: int = 64, seed: int = 0, eot: int | None = None, votes: int | None = None, nb_targets: int = 9,
-        verbose: bool = False,
+        verbose: bool = False, summary_writer: Writer = False,
     ) -> None:  # fmt: skip
         self.norm = norm
         self.eps = eps
         super().__init__(
             estimator, max_iter, nb_random_init, loss_type, policy, targeted, batch_size, seed, eot, votes, nb_targets,
-            verbose,
+            verbose, summary_writer,
         )  # fmt: skip
 
     def _check_params(self) -> None:

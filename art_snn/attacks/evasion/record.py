@@ -15,6 +15,11 @@ CANDIDATES = 3
 """Points of highest loss per sample that are put to the vote, for a stochastic model."""
 
 
+def column(flags: Tensor, like: Tensor) -> Tensor:
+    """One flag per sample, shaped to broadcast over ``like [n, *]``."""
+    return flags.view(-1, *[1] * (like.dim() - 1))
+
+
 @dataclass(frozen=True)
 class AttackRun:
     """The record of one ``generate``; every array has one entry per sample.
@@ -83,19 +88,28 @@ class Ledger:
         """Account for one query: keep the point where it is a hit, or the best so far."""
         loss = loss.double()
         better = hit | (loss > self.loss[rows])
-        kept = rows[better]
-        self.best[kept] = point[better]
-        self.loss[kept] = loss[better]
-        self.solved[rows[hit]] = True
-        self.restart[rows[hit]], self.step[rows[hit]] = restart, step
+        self.best[rows] = torch.where(column(better, point), point, self.best[rows])
+        self.loss[rows] = torch.where(better, loss, self.loss[rows])
+        self.solved[rows] = hit | self.solved[rows]
+        self.restart[rows] = torch.where(hit, restart, self.restart[rows])
+        self.step[rows] = torch.where(hit, step, self.step[rows])
         if self.stochastic:
             self._nominate(rows, point, loss)
 
     def _nominate(self, rows: Tensor, point: Tensor, loss: Tensor) -> None:
         lowest, slot = self.candidate_loss[rows].min(1)
         better = loss > lowest
-        self.candidates[rows[better], slot[better]] = point[better]
-        self.candidate_loss[rows[better], slot[better]] = loss[better]
+        self.candidates[rows, slot] = torch.where(column(better, point), point, self.candidates[rows, slot])
+        self.candidate_loss[rows, slot] = torch.where(better, loss, lowest)
+
+    def paid(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Forwards, backwards and zero gradients so far."""
+        return self.forwards[rows], self.backwards[rows], self.zeros[rows]
+
+    def refund(self, rows: Tensor, paid: tuple[Tensor, ...], gone: Tensor) -> None:
+        """Take back what samples that were done already paid since."""
+        for account, before in zip((self.forwards, self.backwards, self.zeros), paid, strict=True):
+            account[rows] = torch.where(gone, before, account[rows])
 
     def elect(self, rows: Tensor, slot: Tensor, restart: int) -> None:
         """Rows whose candidate was voted wrong: that point is the success."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 from art.config import ART_NUMPY_DTYPE
 from torch import Tensor
 
-from art_snn.attacks.evasion.arguments import masked
+from art_snn.attacks.evasion.arguments import masked, numeric
 from art_snn.attacks.evasion.native import NativeAttack
 from art_snn.attacks.evasion.search import Problem, Search
+from art_snn.attacks.evasion.summary import Writer
 from art_snn.coding import Encoder, EventFrames, Transformed
 from art_snn.errors import explain, summary
 from art_snn.gradients.base import GradientPolicy
@@ -43,11 +43,12 @@ class RetimingAttack(NativeAttack):
         causal: bool = False, max_iter: int = 40, nb_random_init: int = 1, loss_type: str = "ce",
         policy: GradientPolicy | None = None, targeted: bool = False, batch_size: int = 64, seed: int = 0,
         eot: int | None = None, votes: int | None = None, nb_targets: int = 9, verbose: bool = False,
+        summary_writer: Writer = False,
     ) -> None:  # fmt: skip
         self.jitter, self.delay, self.moves, self.causal = jitter, delay, moves, causal
         super().__init__(
             estimator, max_iter, nb_random_init, loss_type, policy, targeted, batch_size, seed, eot, votes, nb_targets,
-            verbose,
+            verbose, summary_writer,
         )  # fmt: skip
 
     def _check_params(self) -> None:
@@ -73,7 +74,7 @@ class RetimingAttack(NativeAttack):
         :raises ValueError: for an empty batch, values that are no whole numbers, or a recording in which no spike has
             room to move (no spike at all, one time step, or constant lines): its robustness would mean nothing.
         """
-        clean = torch.as_tensor(np.array(x, dtype=ART_NUMPY_DTYPE))
+        clean = torch.as_tensor(numeric(x).astype(ART_NUMPY_DTYPE))
         _check_trains(clean)
         if not self.threat.is_zero:
             self._check_room(clean, kwargs.get("mask"))
@@ -83,7 +84,7 @@ class RetimingAttack(NativeAttack):
         allowed = masked(mask, clean)
         room = torch.ones_like(clean) if allowed is None else (allowed != 0).to(clean)
         free = ((clean != 0) & (room != 0)).any(1) & ((clean == 0) & (room != 0)).any(1)
-        rigid = (~free.flatten(1).any(1)).nonzero()[:, 0].tolist()
+        rigid = (~free.reshape(len(free), -1).any(1)).nonzero()[:, 0].tolist()
         if rigid:
             came = f"{len(rigid)} recordings in which no spike can move (the first is number {rigid[0]})"
             fix = "leave these recordings out, or bin them into more time steps"
@@ -126,7 +127,7 @@ class _Retimed(Problem):
 
 
 def _check_trains(clean: Tensor) -> None:
-    if clean.dim() < 2 or len(clean) == 0:
+    if clean.dim() < 2 or clean.numel() == 0:
         raise ValueError(explain(summary(clean), "spike trains [N, T, *] of at least one recording", "check x"))
     if not bool((torch.isfinite(clean) & (clean == clean.round())).all()):
         came = f"{summary(clean)}, not all of them whole numbers"

@@ -23,7 +23,7 @@ class Problem:
 
     ``rows`` are their places in the whole input, ``ids`` what their random numbers depend on, ``seeds`` the same mixed
     with seed and restart (before a run: the number of the first restart), ``mask`` is 1 where a value may change,
-    ``target`` the class that a loss with a target of its own goes for.
+    ``target`` the class that a loss with a target of its own goes for, ``keys`` the seeds where the samples are.
     """
 
     x: Tensor
@@ -34,6 +34,7 @@ class Problem:
     ids: list[int]
     seeds: list[int]
     threat: ThreatModel
+    keys: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -68,6 +69,11 @@ class Problem:
     def normal(self, *shape: int, salt: int = 0) -> Tensor:
         """Normal numbers ``[n, *shape]`` of this restart."""
         return draws.normal(self._salted(salt), shape, self.x)
+
+    def signs(self, step: int, like: Tensor) -> Tensor:
+        """Random signs ``[n, *]`` of one step of this restart."""
+        keys = torch.tensor(self.seeds, device=like.device) if self.keys is None else self.keys
+        return draws.signs(keys, step, like)
 
     def _salted(self, salt: int) -> list[int]:
         return [draws.key(seed, salt) for seed in self.seeds]

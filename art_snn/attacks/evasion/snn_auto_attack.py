@@ -1,7 +1,8 @@
 """SNNAutoAttack: a fixed ladder of attacks, the per-sample worst case, and the record of how it was reached.
 
 0. Preflight: conditions under which no number means anything are errors (:mod:`art_snn.attacks.evasion.preflight`).
-1. Calibration of gradient policy, sharpness and code backward on samples that are not evaluated.
+1. One run of Auto-PGD with a fixed sharp policy: what falls to it needs no tuning, and no time for it. Calibration of
+   gradient policy, sharpness and code backward for the survivors, on samples that are not evaluated.
 2. Auto-PGD on cross entropy with the best policy, restarts until the robust accuracy stands still.
 3. Survivors: policies of other families with SA-PGD and Auto-PGD on the margin, targeted Auto-PGD, FAB; for a latency
    code, LatencyPGD.
@@ -29,7 +30,7 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import calibration as cal
-from art_snn.attacks.evasion.arguments import check_whole, index_labels
+from art_snn.attacks.evasion.arguments import check_whole, index_labels, samples
 from art_snn.attacks.evasion.candidates import Candidate, code_backward, fixed_set, full_grid, own, small_grid
 from art_snn.attacks.evasion.draws import key, sample_ids
 from art_snn.attacks.evasion.fab import FAB
@@ -52,9 +53,10 @@ from art_snn.attacks.evasion.record import AttackRun
 from art_snn.attacks.evasion.snn_auto_pgd import SNNAutoPGD
 from art_snn.attacks.evasion.snn_square import SNNSquare
 from art_snn.attacks.evasion.stable_adaptive_pgd import StableAdaptivePGD
+from art_snn.attacks.evasion.summary import Writer, check_writer
 from art_snn.attacks.evasion.transfer import Transfer
 from art_snn.attacks.evasion.victim import Victim
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain
 from art_snn.networks.spiking_network import SpikingNetwork
 from art_snn.threats import PixelBudget, pixel_budget
 
@@ -66,7 +68,7 @@ _JUDGE = 10**6
 """Salt of the draws of the last vote: no attack has seen them."""
 
 
-class SNNAutoAttack(EvasionAttack):
+class SNNAutoAttack(GuardedInit, EvasionAttack):
     """The strongest evaluation here, without a parameter to tune on the evaluated samples.
 
     :param estimator: a trained ``SNNClassifier``, or any ART PyTorch classifier.
@@ -82,6 +84,7 @@ class SNNAutoAttack(EvasionAttack):
     :param transfer: ART PyTorch classifiers to borrow gradients from.
     :param eot: draws per gradient of a stochastic model; ``None`` chooses on the calibration split, else 10.
     :param votes: predictions per decision of a stochastic model; ``None`` is 10.
+    :param summary_writer: TensorBoard curves of every rung, each in a folder of its own.
     :raises ValueError: for a parameter out of range.
 
     >>> from torch import nn
@@ -104,9 +107,9 @@ class SNNAutoAttack(EvasionAttack):
         self, estimator: Any, norm: float | str = np.inf, eps: float = 8 / 255, preset: str | Preset = "standard",
         batch_size: int = 64, seed: int = 0, verbose: bool = True, progress: bool = False,
         calibration: tuple[Any, Any] | None = None, transfer: Sequence[Any] = (), eot: int | None = None,
-        votes: int | None = None,
+        votes: int | None = None, summary_writer: Writer = False,
     ) -> None:  # fmt: skip
-        super().__init__(estimator=estimator)
+        super().__init__(estimator=estimator, summary_writer=check_writer(summary_writer))
         self.norm = norm
         self.eps = eps
         self.preset = preset
@@ -149,7 +152,7 @@ class SNNAutoAttack(EvasionAttack):
         :return: float32 array of the shape of ``x``.
         :raises ValueError: if the preflight fails, or the calibration split holds evaluation samples.
         """
-        clean = np.asarray(x, dtype=ART_NUMPY_DTYPE)
+        clean = samples(x, self.estimator)
         if self.calibration is not None:
             cal.check_split(clean, self.calibration[0])
         run = _Evaluation(self, clean, y, kwargs.get("mask"))
@@ -189,12 +192,25 @@ class _Evaluation:
             self.say: Callable[[str], None] = bar.write if self.suite.progress else logger.debug
             self.say(HEADER)
             self._note("clean", "", len(self.clean), int(self.state.wrong.sum()), 0, 0)
-            candidates = self._choose()
-            self._main(candidates)
-            self._diverse(candidates)
-            self._without_gradient()
+            self._untuned()
+            if len(self.state.open):
+                candidates = self._choose()
+                self._main(candidates)
+                self._diverse(candidates)
+                self._without_gradient()
             unconfirmed = self._confirm()
         return self._report(unconfirmed)
+
+    def _untuned(self) -> None:
+        """One run of the first fixed policy, where a calibration is to come."""
+        if not self.spiking or self.votes > 1 or self.suite.calibration is None:
+            return
+        candidate = self._fixed()[0]
+        self._rung("apgd-ce, fixed", candidate, self._make(SNNAutoPGD, candidate, self.plan.steps, 50), comparable=True)
+
+    def _fixed(self) -> list[Candidate]:
+        """The fixed policies that the model can follow."""
+        return [one for one in fixed_set() if cal.follows(one, self.model)] or [own()]
 
     def _choose(self) -> list[Candidate]:
         """Candidates in order of strength; a single one for a network without spikes."""
@@ -202,7 +218,7 @@ class _Evaluation:
             self._choose_draws()
             return [own()]
         if self.suite.calibration is None:
-            return [one for one in fixed_set() if cal.follows(one, self.model)] or [own()]
+            return self._fixed()
         self._choose_draws()
         x, y = self.suite.calibration
         trials: list[NativeAttack] = []
@@ -307,7 +323,8 @@ class _Evaluation:
         attack: NativeAttack = kind(
             suite.estimator, norm=suite.norm, eps=suite.eps, max_iter=steps, batch_size=suite.batch_size,
             seed=key(suite.seed, restart), eot=self.eot, votes=suite.votes,
-            policy=None if candidate is None else candidate.policy, **more,
+            policy=None if candidate is None else candidate.policy,
+            summary_writer=suite.summary_writer or False, **more,
         )  # fmt: skip
         return attack
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack, ball
 from art_snn.attacks.evasion.pixel_fw import PixelFrankWolfe
+from art_snn.attacks.evasion.record import column
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen
 
@@ -109,7 +110,8 @@ class _BestSoFar(BallSearch):
     def _look_back(self, point: Tensor, seen: Seen, grad: Tensor) -> None:
         self.rises += (seen.loss > self.last_loss) & (self.done > 0)
         better = seen.loss > self.best_loss
-        self.best[better], self.best_grad[better] = point[better], grad[better]
+        self.best = torch.where(column(better, point), point, self.best)
+        self.best_grad = torch.where(column(better, grad), grad, self.best_grad)
         self.best_loss = torch.maximum(self.best_loss, seen.loss)
         self.last_loss = seen.loss
 
@@ -156,7 +158,8 @@ class _SparseAscent(_BestSoFar):
 
     def __init__(self, problem: Problem, steps: int) -> None:
         super().__init__(problem, steps)
-        self.eta = torch.full_like(self.best_loss, self.reach())
+        self.radius = self.reach()
+        self.eta = torch.full_like(self.best_loss, self.radius)
         self.share = torch.full_like(self.best_loss, _FIRST_SHARE)
         self.nonzeros = torch.full_like(self.best_loss, _FIRST_SHARE * problem.x[0].numel())
         self.interval = max(int(0.04 * steps), 1)
@@ -176,8 +179,8 @@ class _SparseAscent(_BestSoFar):
         self.share = (found / (1.5 * size)).clamp(min=1 / size)
         sparser = found < 0.95 * self.nonzeros
         self.nonzeros = found
-        reach = self.reach()
-        self.eta = torch.where(sparser, torch.full_like(self.eta, reach), self.eta / 1.5).clamp(min=reach / 10)
+        start = torch.full_like(self.eta, self.radius)
+        self.eta = torch.where(sparser, start, self.eta / 1.5).clamp(min=self.radius / 10)
         back = sparser.view(-1, *[1] * (point.dim() - 1))
         return torch.where(back, self.best, point), torch.where(back, self.best_grad, grad)
 

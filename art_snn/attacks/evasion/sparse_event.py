@@ -91,7 +91,7 @@ class SparseEventAttack(TrialAttack):
             room = threat.k - int((change != 0).sum())
             if bool(hit.all()) or room < 1:
                 break
-            seen = self._see(victim, problem, problem.x + change, trials.ledger, trials.step, scope)
+            seen = self._look(victim, problem, problem.x + change, trials.ledger, trials.step, scope)
             singles = self._candidates(problem, seen, change, _MORE * step)
             places = singles.flatten().nonzero()[:, 0]
             if len(places) == 0:

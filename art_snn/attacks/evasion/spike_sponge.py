@@ -29,20 +29,19 @@ from typing import Any
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.config import ART_NUMPY_DTYPE
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from art_snn.attacks.evasion import draws, losses
-from art_snn.attacks.evasion.arguments import check_whole, index_labels, masked
+from art_snn.attacks.evasion.arguments import check_whole, index_labels, masked, samples
 from art_snn.attacks.evasion.brightening import brightened, with_random_events
 from art_snn.attacks.evasion.search import across
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
 from art_snn.attacks.evasion.sponge_record import SpongeRun
 from art_snn.attacks.evasion.victim import Victim
-from art_snn.errors import explain
+from art_snn.errors import GuardedInit, explain
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.operations import OperationCounter, counting
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -52,7 +51,7 @@ _MOMENTUM = 0.75
 _FAR = 1e6
 
 
-class SpikeSponge(EvasionAttack):
+class SpikeSponge(GuardedInit, EvasionAttack):
     """Maximizes synaptic operations; see the module's text for the equations.
 
     :param estimator: a trained ``SNNClassifier``.
@@ -155,7 +154,7 @@ class SpikeSponge(EvasionAttack):
         :raises RuntimeError: if a point left the budget, which would be an error of the attack.
         """
         victim = Victim(self.estimator, self.policy, self.eot, self.votes, self.seed)
-        clean = torch.as_tensor(np.asarray(x, dtype=ART_NUMPY_DTYPE), device=victim.device)
+        clean = torch.as_tensor(samples(x, self.estimator), device=victim.device)
         mask = masked(kwargs.get("mask"), clean)
         ids = draws.sample_ids(clean)
         parts = []

@@ -119,7 +119,7 @@ class UniversalEventPerturbation(GridAttack):
         for rows in torch.arange(len(problem), device=problem.x.device).split(self.batch_size):
             part = problem.select(rows)
             with victim.scope(part.rows.tolist()) as scope:
-                seen = self._see(victim, part, put(part.x, pattern), ledger, 0, scope if gradient else None)
+                seen = self._look(victim, part, put(part.x, pattern), ledger, 0, scope if gradient else None)
             hit = self._hit(seen.logits, part.y)
             broken, total = broken + int(hit.sum()), total + float(seen.loss.double().sum())
             if gradient:
@@ -142,7 +142,7 @@ class UniversalEventPerturbation(GridAttack):
         for rows in torch.arange(len(problem), device=problem.x.device).split(self.batch_size):
             part = problem.select(rows)
             point = put(part.x, pattern)
-            seen = self._see(victim, part, point, ledger, 0, None)
+            seen = self._look(victim, part, point, ledger, 0, None)
             ledger.note(part.rows, point, seen.loss, self._hit(seen.logits, part.y), 0, 0)
             self._confirm(victim, part, ledger, 0)
 

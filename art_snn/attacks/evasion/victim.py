@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from art_snn.attacks.evasion.culprit import culprit
 from art_snn.attacks.evasion.draws import key
+from art_snn.coding.base import trusted
 from art_snn.coding.draws import keyed_draws
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy
@@ -90,6 +91,7 @@ class Victim:
         self.eot = _draws(eot, self.is_stochastic, int(getattr(self.model, "eot", 1)))
         self.votes = _draws(votes, self.is_stochastic, 1)
         self.seed = seed
+        self._doubts: list[tuple[Tensor, Callable[[], ValueError]]] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -116,6 +118,33 @@ class Victim:
                 module.training = mode
             if isinstance(self.model, SpikingNetwork):
                 self.model.eot = int(eot or 1)
+
+    @contextmanager
+    def unasked(self) -> Iterator[None]:
+        """Inside, nothing is read back from the device: queries are judged by the next :meth:`settle`."""
+        self._doubts = []
+        try:
+            with trusted():
+                yield
+        finally:
+            self._doubts = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether every query waits for its answer."""
+        return self._doubts is None
+
+    def settle(self) -> None:
+        """Judge the queries since the last call, by one look at the device.
+
+        :raises ValueError: if a loss or a gradient was not a number.
+        """
+        doubts, self._doubts = self._doubts, None if self._doubts is None else []
+        if not doubts:
+            return
+        for fine, complaint in zip(torch.stack([fine for fine, _ in doubts]).tolist(), doubts, strict=True):
+            if not fine:
+                raise complaint[1]()
 
     @property
     def costs(self) -> tuple[int, int]:
@@ -155,9 +184,16 @@ class Victim:
         loss, logits = _mean([d.loss for d in draws]), _mean([d.logits for d in draws])
         grads = [d.grad for d in draws if d.grad is not None]
         grad = _mean(grads) if grads else None
-        if not _finite(loss, grad):
+
+        def complaint() -> ValueError:
             layer = culprit(self.model, lambda: self._look(x, objective, self._keys(ids, _SEARCH, step, 0), gradient))
-            raise ValueError(self._complaint(grad if _finite(loss) else None, layer))
+            return ValueError(self._complaint(grad if bool(_finite(loss)) else None, layer))
+
+        fine = _finite(loss, grad)
+        if self._doubts is not None:
+            self._doubts.append((fine, complaint))
+        elif not bool(fine):
+            raise complaint()
         return Seen(loss, grad, logits)
 
     def _look(self, x: Tensor, objective: Objective, keys: list[int], gradient: bool) -> Seen:
@@ -214,9 +250,9 @@ class Victim:
         return explain(came, "finite gradients", "choose another policy, or a less sharp surrogate")
 
 
-def _finite(*values: Tensor | None) -> bool:
-    """Whether everything is a number; asks the device once."""
-    return bool(torch.stack([torch.isfinite(v).all() for v in values if v is not None]).all())
+def _finite(*values: Tensor | None) -> Tensor:
+    """Whether everything is a number, as one flag where the values are."""
+    return torch.stack([torch.isfinite(v).all() for v in values if v is not None]).all()
 
 
 def _draws(asked: int | None, stochastic: bool, own: int) -> int:

@@ -17,9 +17,12 @@ import numpy as np
 
 from art_snn.data.events.base import FIELDS, check_events, make_events
 from art_snn.errors import explain
-from art_snn.files import write_whole
+from art_snn.files import plain_name, write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_LARGEST, _EXPANSION = 2**28, 20
+"""Bytes of an unpacked array that are always accepted, and bytes per byte of the file: more is a zip bomb."""
 
 
 def read_npz(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> Array:
@@ -47,7 +50,8 @@ def _columns(data: bytes) -> list[Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             there = archive.namelist()
-            columns = [_column(archive.read(f"{name}.npy")) for name in FIELDS if f"{name}.npy" in there]
+            limit = max(_LARGEST, _EXPANSION * len(data))
+            columns = [_column(_content(archive, f"{name}.npy", limit)) for name in FIELDS if f"{name}.npy" in there]
     except Exception as error:
         came = f"a damaged file, or arrays that are not 1-D integers ({type(error).__name__})"
         fix = "save it anew from integer arrays: np.savez(path, t=t, x=x, y=y, p=p)"
@@ -55,6 +59,13 @@ def _columns(data: bytes) -> list[Array]:
     if len(columns) < len(FIELDS):
         raise ValueError(explain(f"arrays {there}", "t, x, y and p", "np.savez(path, t=t, x=x, y=y, p=p)"))
     return columns
+
+
+def _content(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """One unpacked array; the size that the archive states is all that is ever unpacked."""
+    if archive.getinfo(name).file_size > limit:
+        raise ValueError
+    return archive.read(name)
 
 
 def _column(content: bytes) -> Array:
@@ -94,7 +105,7 @@ def read_events_np(
     :raises FileNotFoundError: if there is no such folder.
     :raises ValueError: if a recording cannot be read.
     """
-    folder = Path(root) / "events_np" / split
+    folder = Path(root) / "events_np" / plain_name(split)
     if not folder.is_dir():
         fix = "pass the folder that holds events_np, and a split that is in it"
         raise FileNotFoundError(explain(f"no folder {folder}", "<root>/events_np/{train,test}", fix))
@@ -115,7 +126,8 @@ def write_events_np(
     :param labels: index of each recording's class, ``[N]``.
     :param classes: names of the classes, in ascending order: SpikingJelly numbers them so.
     :return: the folder of the split.
-    :raises ValueError: if numbers of recordings and labels differ, a label has no class, or names are not ascending.
+    :raises ValueError: if numbers of recordings and labels differ, a label has no class, names are not ascending,
+        or the name of the split or of a class is a path.
     :raises OSError: if the folder cannot be written.
     """
     labels = np.asarray(labels)
@@ -125,8 +137,8 @@ def write_events_np(
     if len(labels) and not (labels.min() >= 0 and labels.max() < len(classes)):
         came = f"labels {labels.min()}..{labels.max()}"
         raise ValueError(explain(came, f"labels in 0..{len(classes) - 1}", "name every class"))
-    folder = Path(root) / "events_np" / split
-    for name in classes:
+    folder = Path(root) / "events_np" / plain_name(split)
+    for name in map(plain_name, classes):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, (events, label) in enumerate(zip(recordings, labels, strict=True)):
         write_npz(events, folder / classes[int(label)] / f"{number:06d}.npz")

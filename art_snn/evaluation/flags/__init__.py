@@ -2,13 +2,14 @@
 
 from art_snn.evaluation.flags.base import Check, Flag, NotApplicableError, Reading
 from art_snn.evaluation.flags.evidence import Evidence
-from art_snn.evaluation.flags.plan import DEFAULT, Plan
+from art_snn.evaluation.flags.plan import DEFAULT, PLANS, Plan
 from art_snn.evaluation.flags.registry import CHECKS, judge_all
 from art_snn.evaluation.flags.trials import Trial
 
 __all__ = [
     "CHECKS",
     "DEFAULT",
+    "PLANS",
     "Check",
     "Evidence",
     "Flag",

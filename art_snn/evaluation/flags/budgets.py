@@ -13,6 +13,7 @@ from art_snn.evaluation.attacks import ATTACKS
 from art_snn.evaluation.flags.base import Check, NotApplicableError, Reading
 from art_snn.evaluation.flags.evidence import Evidence
 from art_snn.evaluation.flags.forward import guessing
+from art_snn.evaluation.flags.spikes import spike_trials
 from art_snn.evaluation.flags.trials import Trial
 from art_snn.evaluation.statistics import proportion
 
@@ -30,7 +31,8 @@ class BudgetUnits(Check):
     title = "budget units"
     rule = (
         "clip values are those of raw input ([0, 1], or [0, 255]) and the samples keep to them; every attack stays "
-        "within eps + 1e-6 of the raw samples, and uses at least 0.9 eps at some sample"
+        "within eps + 1e-6 of the raw samples, and uses at least 0.9 eps at some sample; an attack on spikes or events "
+        "keeps to the threat model that it states (legal values, lines, shifts, moved, added and removed spikes)"
     )
     threshold = 1.0
     advice = (
@@ -41,17 +43,25 @@ class BudgetUnits(Check):
     def measure(self, evidence: Evidence) -> Reading:
         """The share of the budget that was used, of the attack furthest off."""
         wrong = misplaced(evidence)
-        ran = [trial for trial in evidence.trials() if trial.eps > 0 and not trial.error]
+        own = [trial for trial in evidence.trials() if trial.knowledge != "transfer"]
+        ran = [trial for trial in (*own, *spike_trials(evidence)) if trial.eps > 0 and not trial.error]
         moved = [trial for trial in ran if evidence.clean.any()]
         beyond = [trial for trial in moved if (trial.used - 1) * trial.eps > BUDGET_DUST * evidence.span]
         idle = [trial for trial in moved if trial.used < _LEAST]
         worst = (beyond or idle or moved)[:1]
         value = min(worst[0].used, 1e9) if worst else 1.0
         said = [wrong] if wrong else []
-        said += [f"{trial.name} used {min(trial.used, 1e9):.3g} of its budget" for trial in (*beyond, *idle)]
+        said += [_misused(trial) for trial in (*beyond, *idle)]
         used = {f"{trial.name}, eps {trial.eps:.4g}": min(trial.used, 1e9) for trial in ran}
         samples = len(ran[0].correct) if ran else 0
-        return Reading(value, bool(said), samples, "; ".join(said), {"used": used})
+        stated = {trial.name: trial.details for trial in ran if "threat" in trial.details}
+        return Reading(value, bool(said), samples, "; ".join(said), {"used": used, "stated": stated})
+
+
+def _misused(trial: Trial) -> str:
+    if "threat" in trial.details:
+        return f"{trial.name} left {trial.details['threat']} at {trial.details['outside']} samples"
+    return f"{trial.name} used {min(trial.used, 1e9):.3g} of its budget"
 
 
 def misplaced(evidence: Evidence) -> str:
@@ -121,7 +131,7 @@ class Monotone(Check):
 def _curves(evidence: Evidence) -> dict[str, list[Trial]]:
     curves: dict[str, list[Trial]] = defaultdict(list)
     for trial in evidence.given or []:
-        if trial.knowledge != "none" and trial.eps > 0 and trial.name != "unbounded":
+        if trial.knowledge not in ("none", "transfer") and trial.eps > 0 and trial.name != "unbounded":
             curves[trial.name].append(trial)
     curves = {name: sorted(trials, key=lambda t: t.eps) for name, trials in curves.items() if len(trials) > 1}
     if curves:

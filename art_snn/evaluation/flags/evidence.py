@@ -17,11 +17,13 @@ from art_snn.evaluation.attacks import ATTACK_DRAWS, Attack, averaged
 from art_snn.evaluation.deployed import deployed_logits, rewind
 from art_snn.evaluation.flags.plan import DEFAULT, Plan
 from art_snn.evaluation.flags.pool import pool_of, steered
+from art_snn.evaluation.flags.rebuild import relu_twin
 from art_snn.evaluation.flags.trials import Trial, ladder, unbounded
 from art_snn.evaluation.flags.watch import watched
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
 from art_snn.gradients import GradientPolicy
 from art_snn.networks.replay import replayed
+from art_snn.threats import Linf, ThreatModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Builder = Callable[[PyTorchClassifier], Any]
@@ -41,14 +43,18 @@ class Evidence:
     :param trials: outcomes that exist already, with the one at full range under ``unbounded``; without them the attacks
         of the plan run on the subset.
     :param clean: outcomes without attack that go with ``trials``.
+    :param all_labels: labels of all samples, where ``y`` holds only some.
+    :param sources: other models of the same task, whose adversarial examples are tried on this one, by name.
     """
 
     def __init__(
         self, classifier: PyTorchClassifier, x: Array, y: Array, eps: float, seed: int = 0, plan: Plan = DEFAULT,
         attacks: Mapping[str, Builder] | None = None, trials: Sequence[Trial] | None = None,
         clean: Array | None = None, all_labels: Array | None = None,
+        sources: Mapping[str, PyTorchClassifier] | None = None,
     ) -> None:  # fmt: skip
         rows = np.random.default_rng(derived_seed(seed, "rows")).permutation(len(x))[: plan.probes]
+        self.rows = rows
         self.classifier = classifier
         self.x = np.ascontiguousarray(x[rows], dtype=np.float32)
         self.y = np.asarray(y)[rows].astype(np.int64)
@@ -57,7 +63,9 @@ class Evidence:
         self.attacks = dict(attacks or {})
         self.given = None if trials is None else list(trials)
         self.given_clean = clean
+        self.sources = dict(sources or {})
         self._trials: dict[tuple[str, float], Trial] = {}
+        self._made: dict[str, Any] = {}
 
     @property
     def model(self) -> Any:
@@ -165,6 +173,12 @@ class Evidence:
         """Other gradients of this model, by name."""
         return pool_of(self.model)
 
+    @cached_property
+    def donors(self) -> dict[str, PyTorchClassifier]:
+        """Models to transfer from: those at hand, and the ReLU network of the same weights where the model spikes."""
+        twin = relu_twin(self.classifier)
+        return {**({} if twin is None else {"its ReLU twin": twin}), **self.sources}
+
     @property
     def steady_pool(self) -> dict[str, GradientPolicy]:
         """Those of the pool that need no history: one gradient says it all."""
@@ -199,6 +213,9 @@ class Evidence:
                 x_adv, seen = attack.generate(self.classifier, x, y, eps, seed), None
         except FAILURES as error:
             return Trial(name, attack.knowledge, eps, clean, error=" ".join(str(error).split())[:200])
+        threat = threat_of(self._made.get(name))
+        if threat is not None:
+            return self._judged_by(threat, name, x_adv, seed)
         moved = np.abs(x_adv.astype(np.float64) - x.astype(np.float64))
         used = float(moved.max() / eps) if np.isfinite(x_adv).all() else float("inf")
         inside = np.clip(np.nan_to_num(x_adv), x - np.float32(eps), x + np.float32(eps)).astype(np.float32)
@@ -206,6 +223,21 @@ class Evidence:
         missed = None if seen is None else int((seen & correct & clean).sum())
         details = {"moved_by": float(moved.max()) if np.isfinite(used) else None}
         return Trial(name, attack.knowledge, eps, np.asarray(correct & clean), used, missed, "", details)
+
+    def _judged_by(self, threat: ThreatModel, name: str, x_adv: Array, seed: int) -> Trial:
+        """The outcome of an attack that states its own threat model: on legal points, and how many were not."""
+        x, y = self.few
+        inside = np.asarray(threat.contains(x, x_adv), dtype=bool)
+        legal = x_adv if inside.all() else np.where(_rows(inside, x), x_adv, threat.project(x, x_adv))
+        correct = self.logits(np.asarray(legal, dtype=np.float32), derived_seed(seed, "judge"), 20).argmax(1) == y
+        usage = threat.usage(x, x_adv)
+        each = usage if isinstance(usage, Mapping) else {"usage": usage}
+        details = {
+            "threat": repr(threat), "outside": int((~inside).sum()),
+            "usage": {key: min(float(np.max(value)), 1e9) for key, value in each.items()},
+        }  # fmt: skip
+        right = np.asarray(correct & self.right[: len(x)])
+        return Trial(name, "yours", self.eps, right, 1.0 + float((~inside).mean()), None, "", details)
 
     def trials(self) -> list[Trial]:
         """Every attack at the budgets in question, without the unbounded one."""
@@ -217,7 +249,7 @@ class Evidence:
         """The attacks under test."""
         found = []
         for name, build in self.attacks.items():
-            attack = Attack(name, name, "yours", partial(_build, build))
+            attack = Attack(name, name, "yours", partial(_build, build, self._made, name))
             found.append(self.run(name, attack, self.eps))
         return found
 
@@ -241,7 +273,36 @@ class Evidence:
             standing &= self.run(name, ladder(self)[name], self.eps).correct
         return np.flatnonzero(standing)
 
+    def of_few(self, trial: Trial) -> Array:
+        """Outcomes of a trial on the subset, boolean."""
+        return trial.correct if len(trial.correct) == len(self.few[0]) else trial.correct[self.rows[: len(self.few[0])]]
 
-def _build(make: Builder, classifier: PyTorchClassifier, eps: float, seed: int, options: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    """An attack under test, in the form of the others."""
-    return make(classifier)
+    @property
+    def unbroken(self) -> Array:
+        """Rows of the subset that withstand every gradient attack that ran within the budget."""
+        standing = np.zeros(len(self.few[0]), dtype=bool)
+        standing[self.survivors] = True
+        for trial in self.trials():
+            if trial.knowledge == "white-box" and trial.eps <= self.eps:
+                standing &= self.of_few(trial)
+        return np.flatnonzero(standing)
+
+
+def _build(
+    make: Builder, made: dict[str, Any], name: str, classifier: PyTorchClassifier, eps: float, seed: int,  # noqa: ARG001
+    options: Mapping[str, Any],  # noqa: ARG001
+) -> Any:  # fmt: skip
+    """An attack under test, in the form of the others; kept in ``made``, because it may state its threat model."""
+    made[name] = make(classifier)
+    return made[name]
+
+
+def threat_of(attack: Any) -> ThreatModel | None:
+    """The threat model that an attack states, where it is another one than the L-infinity ball in question."""
+    threat = getattr(attack, "threat", None)
+    return threat if isinstance(threat, ThreatModel) and not isinstance(threat, Linf) else None
+
+
+def _rows(mask: Array, like: Array) -> Array:
+    """A mask ``[N]`` that broadcasts over samples ``[N, *]``."""
+    return mask.reshape(-1, *[1] * (like.ndim - 1))

@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from art_snn.evaluation.flags.base import Check, NotApplicableError, Reading
 from art_snn.evaluation.flags.evidence import Evidence
 from art_snn.evaluation.flags.pool import forced
+from art_snn.evaluation.flags.rebuild import rebuilt
 from art_snn.evaluation.seeding import derived_seed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _EDGE = 1e-3
 _SAME = 1e-5
+_ALONE = 6
 
 
 class GradientExists(Check):
@@ -149,7 +150,8 @@ class GradientParity(Check):
     title = "gradient path parity"
     rule = (
         "cosine >= 0.999 and norm ratio in [0.99, 1.01] between the gradient of the module with its surrogates forced "
-        "on, of estimator.loss_gradient, and of a PyTorchClassifier rebuilt around estimator.model"
+        "on, of estimator.loss_gradient, and of a PyTorchClassifier rebuilt around estimator.model; of a model that is "
+        "not random also between single samples and the batch"
     )
     threshold = 0.001
     advice = (
@@ -170,6 +172,12 @@ class GradientParity(Check):
                 paths[name] = np.asarray(classifier.loss_gradient(x, one_hot))
         module = self._module(evidence, seed)
         compared = {name: agreement(module, grad) for name, grad in paths.items()}
+        if not evidence.random:
+            alone = slice(0, _ALONE)
+            one_hot = np.eye(evidence.classifier.nb_classes, dtype=np.float32)[y[alone]]
+            each = evidence.classifier.loss_gradient
+            single = [np.asarray(each(x[i : i + 1], one_hot[i : i + 1])) for i in range(len(one_hot))]
+            compared["one by one"] = alike(paths["estimator"][alone], np.concatenate(single))
         worst = min(cosine for cosine, _ in compared.values())
         ratios = [ratio for _, ratio in compared.values()]
         off = max(abs(ratio - 1) for ratio in ratios)
@@ -201,15 +209,15 @@ class GradientParity(Check):
         return grad if same else plain
 
 
-def rebuilt(classifier: PyTorchClassifier) -> PyTorchClassifier:
-    """What ART's APGD, ACG and Brendel-Bethge make of a classifier: a new one around its module."""
-    return PyTorchClassifier(
-        model=classifier.model, loss=classifier._loss, input_shape=classifier.input_shape,
-        nb_classes=classifier.nb_classes, optimizer=None, channels_first=classifier.channels_first,
-        clip_values=classifier.clip_values, preprocessing_defences=classifier.preprocessing_defences,
-        postprocessing_defences=classifier.postprocessing_defences, preprocessing=classifier.preprocessing,
-        device_type="cpu" if str(classifier.device) == "cpu" else "gpu",
-    )  # fmt: skip
+def alike(batch: Array, single: Array) -> tuple[float, float]:
+    """:func:`agreement` of directions sample by sample, the median: a mean loss scales with the batch, and rounding at
+    a threshold may turn a sample or two.
+
+    >>> alike(np.array([[1.0, 0.0]]), np.array([[4.0, 0.0]]))
+    (1.0, 1.0)
+    """
+    each = [agreement(a, b) for a, b in zip(batch, single, strict=True)]
+    return float(np.median([cosine for cosine, _ in each])), float(all(size > 0 for _, size in each) or not batch.any())
 
 
 def agreement(first: Array, second: Array) -> tuple[float, float]:

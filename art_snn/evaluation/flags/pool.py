@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from torch import nn
 
@@ -57,13 +58,23 @@ def steered(model: nn.Module, policy: GradientPolicy | None) -> Iterator[None]:
 
 @contextmanager
 def forced(model: nn.Module) -> Iterator[None]:
-    """Spiking neurons in training mode, so that none drops its surrogate; everything else stays as it is."""
-    nodes = [node for node in spiking_neurons(model).values() if not node.training]
+    """Spiking neurons in training mode, so that none drops its surrogate; everything else stays as it is.
+
+    They stay there when the model is put into eval mode inside the context, as attacks do.
+    """
+    nodes = list(spiking_neurons(model).values())
+    modes = [node.training for node in nodes]
     with surrogates_kept(model):
         for node in nodes:
             node.training = True
+            vars(node)["train"] = partial(_kept, node)
         try:
             yield
         finally:
-            for node in nodes:
-                node.training = False
+            for node, mode in zip(nodes, modes, strict=True):
+                del vars(node)["train"]
+                node.training = mode
+
+
+def _kept(node: nn.Module, mode: bool = True) -> nn.Module:  # noqa: ARG001 - the signature of Module.train
+    return node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from art_snn.evaluation.flags.base import Check, Flag
+from art_snn.evaluation.flags.blackbox import BlackBox
 from art_snn.evaluation.flags.budgets import BudgetUnits, Monotone, Unbounded
 from art_snn.evaluation.flags.convergence import Restarts, Steps, SurrogateSpread
 from art_snn.evaluation.flags.evidence import Evidence
@@ -10,7 +11,7 @@ from art_snn.evaluation.flags.forward import Abstention, CleanSanity, ModeParity
 from art_snn.evaluation.flags.gradients import EncoderGraph, GradientExists, GradientParity
 from art_snn.evaluation.flags.landscape import GradientQuality, Landscape, UnstableLoss
 from art_snn.evaluation.flags.neurons import SilentNeurons, SurrogateSupport
-from art_snn.evaluation.flags.order import BlackBox, Iterating, Noise, SilentSuccess
+from art_snn.evaluation.flags.order import Iterating, Noise, SilentSuccess
 from art_snn.evaluation.flags.randomness import Randomness
 
 _KINDS: tuple[type[Check], ...] = (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from art.estimators.classification import PyTorchClassifier
 
+from art_snn.attacks.evasion import Transfer
 from art_snn.evaluation.attacks import ATTACKS, UNBOUNDED, Attack
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ class Trial:
     """One attack at one budget.
 
     :param name: of the attack.
-    :param knowledge: ``white-box``, ``black-box``, ``none``, or ``yours`` for an attack under test.
+    :param knowledge: ``white-box``, ``black-box``, ``transfer`` (made on another model), ``none``, or ``yours`` for an
+        attack under test.
     :param eps: budget.
     :param correct: samples that stay correct, boolean ``[N]``.
     :param used: largest share of the budget that any sample used; 1 is all of it.
@@ -56,7 +60,16 @@ def ladder(evidence: Evidence) -> dict[str, Attack]:
         "apgd-ce": replace(ATTACKS["apgd-ce"], parameters=cross),
         "apgd-margin": replace(ATTACKS["apgd-margin"], parameters=margin),
         "square": replace(ATTACKS["square"], parameters={"max_iter": queries, "batch_size": 256}),
+        **{f"transfer from {name}": _transfer(source, evidence.steps) for name, source in evidence.donors.items()},
     }
+
+
+def _transfer(source: PyTorchClassifier, steps: int) -> Attack:
+    def build(classifier: PyTorchClassifier, eps: float, seed: int, parameters: Mapping[str, Any]) -> Any:
+        return Transfer(classifier, source, norm=np.inf, eps=eps, seed=seed, **parameters)
+
+    options = {"max_iter": max(steps // 2, 5), "loss_type": "margin", "batch_size": 64}
+    return Attack("transfer", "transfer", "transfer", build, options, native=True)
 
 
 def unbounded(evidence: Evidence) -> Attack:

@@ -31,7 +31,7 @@ def security_curves(result: Comparison, ax: Axes | None = None) -> Axes:
         color = COLORS[i % len(COLORS)]
         ax.plot(budgets, values[:, 0], style, marker=MARKERS[i % len(MARKERS)], color=color, label=label)
         ax.fill_between(budgets, values[:, 1], values[:, 2], color=color, alpha=0.15, linewidth=0)
-    ax.set(xlabel="budget eps (L-infinity, input units)", ylabel="worst-case accuracy (%)", ylim=(-2, 102))
+    ax.set(xlabel=f"budget eps (L{result.norm:g}, input units)", ylabel="worst-case accuracy (%)", ylim=(-2, 102))
     ax.grid(visible=True, alpha=0.3)
     ax.legend(frameon=False)
     return ax
