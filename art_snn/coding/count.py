@@ -20,6 +20,8 @@ from art_snn.coding.readout import check_neuron, fire
 def spike_count(o: Tensor) -> Tensor:
     """Sum over time: ``[T, N, K] -> [N, K]``.
 
+    :param o: output trains ``[T, N, K]``.
+
     >>> spike_count(torch.ones(4, 1, 2)).tolist()
     [[4.0, 4.0]]
     """

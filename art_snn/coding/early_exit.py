@@ -27,6 +27,8 @@ RULES = ("margin", "confidence")
 def logits_over_time(o: Tensor) -> Tensor:
     """Accumulated evidence after every step, ``[T, N, K]``: what a network would answer if it stopped there.
 
+    :param o: output trains ``[T, N, K]``.
+
     >>> logits_over_time(torch.tensor([1.0, 2.0]).view(2, 1, 1)).flatten().tolist()
     [1.0, 3.0]
     """
@@ -35,6 +37,9 @@ def logits_over_time(o: Tensor) -> Tensor:
 
 def accuracy_over_time(o: Tensor, y: Tensor) -> Tensor:
     """Share of correct answers after every step, ``[T]``; a tie with the label is wrong.
+
+    :param o: output trains ``[T, N, K]``.
+    :param y: labels ``[N]``.
 
     >>> accuracy_over_time(torch.tensor([[[1.0, 1.0]], [[0.0, 1.0]]]), torch.tensor([1])).tolist()
     [0.0, 1.0]
@@ -47,6 +52,10 @@ def accuracy_over_time(o: Tensor, y: Tensor) -> Tensor:
 
 def exit_time(o: Tensor, rule: str = "margin", threshold: float = 1.0) -> Tensor:
     """Step at which each sample is decided, int64 ``[N]``; ``T`` where the evidence never suffices.
+
+    :param o: output trains ``[T, N, K]``.
+    :param rule: ``margin`` or ``confidence``.
+    :param threshold: what margin or confidence has to reach.
 
     >>> exit_time(torch.tensor([[[0.5, 0.0]], [[1.0, 0.0]]]), threshold=1.0).tolist()
     [1]

@@ -17,6 +17,9 @@ from art_snn.errors import explain
 def psp(s: Tensor, tau_s: float) -> Tensor:
     """Filter a train over its first axis: ``[T, *] -> [T, *]``.
 
+    :param s: a train, time first.
+    :param tau_s: time constant, at least 1.
+
     >>> psp(torch.tensor([1.0, 0.0, 0.0]), 2.0).tolist()
     [0.5, 0.25, 0.125]
     """

@@ -36,6 +36,8 @@ SILENCES = ("membrane", "index", "abstain")
 def first_spike(o: Tensor) -> Tensor:
     """``d_k = T - tau_k`` of spikes ``[T, N, K]``: ``T`` for a spike at step 0, 0 for silence; ``[N, K]``.
 
+    :param o: output trains ``[T, N, K]``.
+
     >>> first_spike(torch.tensor([[[0.0, 1.0, 0.0]], [[1.0, 1.0, 0.0]]])).tolist()
     [[1.0, 2.0, 0.0]]
     """
@@ -47,6 +49,8 @@ def first_spike(o: Tensor) -> Tensor:
 def decision_time(o: Tensor) -> Tensor:
     """Step of the first output spike of any class, int64 ``[N]``; ``T`` where nothing fired (no decision).
 
+    :param o: output trains ``[T, N, K]``.
+
     >>> decision_time(torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]]])).tolist()
     [1]
     """
@@ -57,6 +61,8 @@ def decision_time(o: Tensor) -> Tensor:
 def tie_rate(z: Tensor) -> float:
     """Share of rows whose two largest logits are equal.
 
+    :param z: logits ``[N, K]``.
+
     >>> tie_rate(torch.tensor([[1.0, 1.0, 0.0], [2.0, 1.0, 0.0]]))
     0.5
     """
@@ -66,6 +72,8 @@ def tie_rate(z: Tensor) -> float:
 
 def no_decision_rate(o: Tensor) -> float:
     """Share of samples for which no class fired; ``o`` are spikes ``[T, N, K]``.
+
+    :param o: output trains ``[T, N, K]``.
 
     >>> no_decision_rate(torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
     0.5

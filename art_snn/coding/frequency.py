@@ -54,6 +54,10 @@ def _band(size: int, width: int, mask: str, device: torch.device) -> Tensor:
 def frequency(x: Tensor, widths: Sequence[int], mask: str = "reference") -> Tensor:
     """One low-pass image per half-width: ``x [N, *, H, W]`` to ``[T, N, *, H, W]``.
 
+    :param x: images.
+    :param widths: half-width of the band of each step.
+    :param mask: as in :class:`Frequency`.
+
     >>> frequency(torch.full((1, 1, 4, 4), 0.5), [2, 1])[:, 0, 0, 0, 0].tolist()
     [0.5, 0.5]
     """

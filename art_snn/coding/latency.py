@@ -41,6 +41,10 @@ _SOFT_WIDTH = 0.7
 def latency(x: Tensor, T: int, convention: str = "floor") -> Tensor:
     """One spike per pixel at its bin: ``x [N, *]`` in [0, 1] to ``[T, N, *]``.
 
+    :param x: intensities in [0, 1].
+    :param T: number of time steps.
+    :param convention: as in :class:`Latency`.
+
     >>> latency(torch.tensor([[0.0, 0.5, 1.0]]), 2)[:, 0].tolist()
     [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """

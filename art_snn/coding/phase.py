@@ -33,6 +33,9 @@ _REACH = 1 / 16
 def phase(x: Tensor, period: int) -> Tensor:
     r"""Binary digits of ``x [N, *]`` in :math:`[0, 1 - 2^{-P}]`: ``[P, N, *]``.
 
+    :param x: intensities.
+    :param period: number of binary digits P.
+
     >>> phase(torch.tensor([192 / 256]), 4)[:, 0].tolist()
     [1.0, 1.0, 0.0, 0.0]
     """

@@ -27,6 +27,8 @@ from art_snn.errors import explain
 def poisson(x: Tensor, T: int, draws: SeededDraws) -> Tensor:
     """Bernoulli spikes ``[T, N, *]`` with probability ``x [N, *]``, values in [0, 1].
 
+    :param draws: the stream of uniform numbers.
+
     >>> poisson(torch.tensor([[0.0, 1.0]]), 3, SeededDraws(0)).tolist()
     [[[0.0, 1.0]], [[0.0, 1.0]], [[0.0, 1.0]]]
     """
@@ -35,6 +37,8 @@ def poisson(x: Tensor, T: int, draws: SeededDraws) -> Tensor:
 
 def signed_poisson(x: Tensor, T: int, reach: float, draws: SeededDraws) -> Tensor:
     """Bernoulli spikes of -1, 0, 1: probability ``|x| / reach``, sign of ``x``; ``x [N, *]`` to ``[T, N, *]``.
+
+    :param draws: the stream of uniform numbers.
 
     >>> signed_poisson(torch.tensor([[0.0, -1.0]]), 2, 1.0, SeededDraws(0)).tolist()
     [[[0.0, -1.0]], [[0.0, -1.0]]]

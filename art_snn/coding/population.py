@@ -63,6 +63,9 @@ def responses(x: Tensor, m: int) -> Tensor:
 def population(x: Tensor, T: int, m: int, variant: str = "latency", draws: SeededDraws | None = None) -> Tensor:
     """Spikes of the m neurons of each value: ``x [N, C, *]`` in [0, 1] to ``[T, N, C m, *]``.
 
+    :param variant: as in :class:`Population`.
+    :param draws: the stream of a random variant; a fresh one of seed 0 by default.
+
     >>> population(torch.tensor([[0.25]]), 3, 4)[:, 0, 1].tolist()
     [1.0, 0.0, 0.0]
     """

@@ -33,6 +33,9 @@ from art_snn.errors import explain, summary
 def spike_camera(x: Tensor, gain: float = 0.5, threshold: float = 1.0, start: Tensor | float = 0.0) -> Tensor:
     """Spikes of intensities over time: ``x [T, *]`` in [0, 1] to ``[T, *]``.
 
+    :param x: intensities in [0, 1], in time.
+    :param gain: charge per unit of intensity and step.
+    :param threshold: charge of one spike.
     :param start: charge at the beginning, in [0, threshold).
 
     >>> spike_camera(torch.ones(4, 1)).flatten().tolist()
@@ -47,6 +50,10 @@ def spike_camera(x: Tensor, gain: float = 0.5, threshold: float = 1.0, start: Te
 def tfp(s: Tensor, window: int | None = None, at: int | None = None) -> Tensor:
     """Texture from playback: the mean of the ``window`` steps that end with step ``at``; ``[T, *] -> [*]``.
 
+    :param s: a train, time first.
+    :param window: number of steps.
+    :param at: the step that is asked for.
+
     >>> tfp(torch.tensor([0.0, 1.0, 0.0, 1.0])).item()
     0.5
     """
@@ -60,6 +67,9 @@ def tfp(s: Tensor, window: int | None = None, at: int | None = None) -> Tensor:
 
 def tfi(s: Tensor, at: int | None = None) -> Tensor:
     """Texture from interval: one over the interval around step ``at`` (the middle by default); ``[T, *] -> [*]``.
+
+    :param s: a train, time first.
+    :param at: the step that is asked for.
 
     >>> round(tfi(torch.tensor([1.0, 0.0, 0.0, 1.0]), at=1).item(), 4)
     0.3333

@@ -37,6 +37,9 @@ def time_weights(T: int, weights: str, like: Tensor) -> Tensor:
 def time_weighted(o: Tensor, weights: str = "linear") -> Tensor:
     """Weighted sum over time of ``o [T, N, K]``: ``[N, K]``.
 
+    :param o: output trains ``[T, N, K]``.
+    :param weights: one per step, ``[T]``.
+
     >>> time_weighted(torch.tensor([0.0, 1.0]).view(2, 1, 1)).item()
     0.5
     """

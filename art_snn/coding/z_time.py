@@ -23,6 +23,9 @@ from art_snn.errors import explain
 def z_time(x: Tensor, polarity: str = "dark_first") -> Tensor:
     """``exp(t)`` of the spike time of each value of ``x`` in [0, 1], same shape, values in [1, e].
 
+    :param x: intensities in [0, 1].
+    :param polarity: ``bright_first`` or ``dark_first``.
+
     >>> z_time(torch.tensor([0.0])).item()
     1.0
     """

@@ -67,14 +67,28 @@ def divergence(z: Tensor, perturbed: Tensor) -> Tensor:
 
 
 def trades_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 2.0) -> Tensor:
-    """Cross-entropy on ``x`` and ``beta`` times the divergence at ``x_adv``; ``beta=0`` is cross-entropy alone."""
+    """Cross-entropy on ``x`` and ``beta`` times the divergence at ``x_adv``; ``beta=0`` is cross-entropy alone.
+
+    :param net: batch to logits.
+    :param x: clean samples.
+    :param x_adv: perturbed samples.
+    :param y: labels ``[N]``.
+    :param beta: weight of the divergence.
+    """
     z = net(x)
     loss = F.cross_entropy(z, y)
     return loss + beta * divergence(z, net(x_adv)) if beta else loss
 
 
 def mart_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 4.0) -> Tensor:
-    """Boosted cross-entropy on ``x_adv``, and ``beta`` times the divergence of samples as far as they are misread."""
+    """Boosted cross-entropy on ``x_adv``, and ``beta`` times the divergence of samples as far as they are misread.
+
+    :param net: batch to logits.
+    :param x: clean samples.
+    :param x_adv: perturbed samples.
+    :param y: labels ``[N]``.
+    :param beta: weight of the divergence.
+    """
     calm, moved = net(x).log_softmax(1), net(x_adv).log_softmax(1)
     own = F.one_hot(y, moved.shape[1]).bool()
     rival = moved.exp().masked_fill(own, 0.0).amax(1)

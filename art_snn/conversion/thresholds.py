@@ -17,6 +17,8 @@ _BATCH = 64
 def percentile(x: Tensor, share: float = 0.997) -> Tensor:
     r"""The k-th smallest value with :math:`k = 1 + \mathrm{round}(share\,(n - 1))`.
 
+    :param x: values of any shape.
+    :param share: in [0, 1].
     :raises ValueError: for no values, or a share outside [0, 1].
 
     >>> percentile(torch.arange(11.0), 0.9).item()

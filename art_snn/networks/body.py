@@ -65,6 +65,9 @@ def step_mode_mismatches(body: nn.Module, T: int = 6) -> dict[str, str]:
     neuron of each class is run both ways on the same random current; a neuron that has only one mode is not comparable
     and is skipped.
 
+    :param body: modules of one network.
+    :param T: number of time steps that are tried.
+
     >>> from spikingjelly.activation_based import neuron
     >>> step_mode_mismatches(neuron.LIFNode(step_mode="m"))
     {}

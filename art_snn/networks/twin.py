@@ -54,6 +54,7 @@ def ann_twin(net: SpikingNetwork) -> AnalogNetwork:
     known. The twin of a network of event frames takes the same frames ``[N, T, *]`` and sees their mean over time: how
     often each pixel changed, not when.
 
+    :param net: a spiking network.
     :raises ValueError: if a spiking neuron is the body itself.
 
     >>> from art_snn.networks import mlp
@@ -91,6 +92,8 @@ def plain_layers(body: nn.Module) -> nn.Module:
     """A copy of a twin's body with torch's own layers for SpikingJelly's, which compute the same in single-step mode.
 
     What follows the code of a layer (tracing, merging time into the batch) then meets no step mode.
+
+    :param body: layers that may carry a time axis.
 
     >>> plain_layers(nn.Sequential(layer.Linear(3, 2)))
     Sequential(

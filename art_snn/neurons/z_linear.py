@@ -27,6 +27,8 @@ _SMALLEST = 1e-6
 def z_linear(z: Tensor, weight: Tensor) -> Tensor:
     """Output spike times ``[N, O]`` for input times ``z [N, I]`` and weights ``[O, I]``, all as ``exp(t)``.
 
+    :param weight: ``[out, in]``.
+
     >>> round(z_linear(torch.tensor([[1.0]]), torch.tensor([[2.0]])).item(), 4)
     2.0
     """
@@ -42,6 +44,8 @@ def z_linear(z: Tensor, weight: Tensor) -> Tensor:
 
 def weight_sum_penalty(weight: Tensor) -> Tensor:
     """Mean of ``max(0, 1 - sum of a neuron's weights)``: a neuron whose weights sum to less than 1 can never fire.
+
+    :param weight: ``[out, in]``.
 
     >>> weight_sum_penalty(torch.tensor([[0.5, 0.25], [2.0, 0.0]])).item()
     0.125

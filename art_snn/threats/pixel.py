@@ -227,6 +227,9 @@ def pixels_kept(like: Tensor, kept: Tensor) -> Tensor:
 def pixel_budget(norm: float | str, eps: float, clip_values: Any = (0.0, 1.0)) -> PixelBudget:
     """The threat model of a norm in ART's words: ``np.inf`` or ``"inf"``, 2, 1, 0.
 
+    :param norm: ``inf``, 2, 1 or 0, as ART spells them.
+    :param eps: radius.
+    :param clip_values: legal range, or none.
     :raises ValueError: for another norm.
 
     >>> pixel_budget("inf", 0.5), pixel_budget(2, 0.5)

@@ -21,6 +21,7 @@ from art_snn.defenses.catalogue import DEFENSES, defended
 from art_snn.defenses.trainer import RECIPES, TRAINERS
 from art_snn.evaluation import ATTACKS
 from art_snn.evaluation.attacks import SUITES
+from art_snn.neurons import StochasticGate
 from art_snn.sources import OURS, SOURCES
 
 GRADIENTS, QUERIES, NOTHING = "gradients", "queries", "nothing"
@@ -29,13 +30,13 @@ NORMS = {np.inf: "L∞", 2.0: "L2", 1.0: "L1", 0.0: "L0"}
 
 ROWS: dict[str, tuple[str, str, str, str, str]] = {
     "SNNAutoAttack": ("pixels", "", "gradients, queries, transfer", SEEDED, "attacks/snn_autoattack"),
-    "SNNAutoPGD": ("pixels", "", GRADIENTS, SEEDED, "attacks/snn_autoattack"),
-    "StableAdaptivePGD": ("pixels", "", GRADIENTS, SEEDED, "attacks/snn_autoattack"),
-    "FAB": ("pixels", "", GRADIENTS, SEEDED, "attacks/snn_autoattack"),
-    "LatencyPGD": ("pixels, by spike times", "", GRADIENTS, SEEDED, "attacks/snn_autoattack"),
-    "SNNSquare": ("pixels", "", QUERIES, "seeded", "attacks/snn_autoattack"),
-    "RandomCorners": ("pixels", "", NOTHING, "seeded", "attacks/snn_autoattack"),
-    "Transfer": ("pixels", "", "gradients of another model", SEEDED, "attacks/snn_autoattack"),
+    "SNNAutoPGD": ("pixels", "", GRADIENTS, SEEDED, "api/attacks-images"),
+    "StableAdaptivePGD": ("pixels", "", GRADIENTS, SEEDED, "api/attacks-images"),
+    "FAB": ("pixels", "", GRADIENTS, SEEDED, "api/attacks-images"),
+    "LatencyPGD": ("pixels, by spike times", "", GRADIENTS, SEEDED, "api/attacks-images"),
+    "SNNSquare": ("pixels", "", QUERIES, "seeded", "api/attacks-images"),
+    "RandomCorners": ("pixels", "", NOTHING, "seeded", "api/attacks-images"),
+    "Transfer": ("pixels", "", "gradients of another model", SEEDED, "api/attacks-images"),
     "SpikeCompatibleImages": ("pixels", "", GRADIENTS, "seeded", "attacks/spike_compatible"),
     "DetectorAwarePGD": ("pixels", "", "gradients of model and detector", SEEDED, "defenses/detector"),
     "SpikeRetiming": ("spike times", "steps, moves", GRADIENTS, SEEDED, "attacks/spike_retiming"),
@@ -90,7 +91,9 @@ def attacks_page() -> str:
     rows = []
     for name, (what, unit, knows, draws, page) in ROWS.items():
         kind = attack_classes()[name]
-        rows.append([f"[{name}](/{page}.md)", what, unit or _unit(kind), knows, draws, source(name)])
+        suffix = "rst" if page.startswith("api/") else "md"
+        link = f"[{name}](/{page}.{suffix})"
+        rows.append([link, what, unit or _unit(kind), knows, draws, source(name)])
     named = [
         [f"`{name}`", attack.title, attack.knowledge, source(name)] for name, attack in {**ATTACKS, **SUITES}.items()
     ]
@@ -108,7 +111,9 @@ def defenses_page() -> str:
         if design.twin == name:
             continue
         shape = (4, 2, 16, 16) if design.events else (1, 8, 8)
-        random = "at every prediction" if defended(name, shape, 10, T=4).is_stochastic else "none"
+        net = defended(name, shape, 10, T=4)
+        gated = any(isinstance(module, StochasticGate) for module in net.modules())
+        random = "at every prediction" if net.is_stochastic or gated else "none"
         entry = TRAINERS[design.trainer]
         masks = "**suspect**" if entry.masks else ""
         rows.append([

@@ -56,25 +56,77 @@ class PatternAttack(GridAttack):
 
 
 class FrameAttack(PatternAttack):
-    """The border of the sensor lights up at all times: :func:`~art_snn.attacks.evasion.event_patterns.frame`."""
+    """The border of the sensor lights up at all times: :func:`~art_snn.attacks.evasion.event_patterns.frame`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = FrameAttack(clf)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
+    """
 
     patterns = staticmethod(event_patterns.frame)
 
 
 class CornerAttack(PatternAttack):
-    """A line grows from a corner: :func:`~art_snn.attacks.evasion.event_patterns.corner`."""
+    """A line grows from a corner: :func:`~art_snn.attacks.evasion.event_patterns.corner`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = CornerAttack(clf)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
+    """
 
     patterns = staticmethod(event_patterns.corner)
 
 
 class DashAttack(PatternAttack):
-    """Two pixels of the first or last row: :func:`~art_snn.attacks.evasion.event_patterns.dash`."""
+    """Two pixels of the first or last row: :func:`~art_snn.attacks.evasion.event_patterns.dash`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = DashAttack(clf)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
+    """
 
     patterns = staticmethod(event_patterns.dash)
 
 
 class MovingDashAttack(PatternAttack):
-    """A dash that event filters do not see: :func:`~art_snn.attacks.evasion.event_patterns.moving_dash`."""
+    """A dash that event filters do not see: :func:`~art_snn.attacks.evasion.event_patterns.moving_dash`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = MovingDashAttack(clf)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
+    """
 
     patterns = staticmethod(event_patterns.moving_dash)
 

@@ -30,6 +30,18 @@ class EventSquare(GridAttack):
     :raises ValueError: for ``p_init`` out of range; in ``generate``, for samples that are not ``[T, C, H, W]``.
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.grid.GridAttack`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = EventSquare(clf, k=3, max_iter=5)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     attack_params = ["p_init", *GridAttack.attack_params]  # noqa: RUF012 - ART's own idiom

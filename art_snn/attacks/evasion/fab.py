@@ -44,6 +44,12 @@ class FAB(PixelAttack):
 
     The distances are ``last_run.usage``. The remaining parameters are those of
     :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
+
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(8)
+    >>> attack = FAB(tiny.classifier(tiny.direct()), eps=0.1, max_iter=5)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x, y))).all())
+    True
     """
 
     loss_types = ("difference",)

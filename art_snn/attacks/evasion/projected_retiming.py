@@ -35,6 +35,18 @@ class ProjectedRetiming(RetimingAttack):
 
     It has no random numbers but those of samples without gradient, so a second restart repeats the first. The
     parameters are those of :class:`~art_snn.attacks.evasion.retiming.RetimingAttack`.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = ProjectedRetiming(clf, jitter=1, max_iter=3)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     def _search(self, problem: Problem) -> Search:

@@ -20,6 +20,13 @@ class RandomCorners(PixelAttack):
     """``max_iter`` random corners per run, no gradient.
 
     The parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
+
+    >>> import torch
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(8)
+    >>> attack = RandomCorners(tiny.classifier(tiny.direct()), eps=0.1, max_iter=5)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x, y))).all())
+    True
     """
 
     loss_types = ("margin", "ce", "dlr")

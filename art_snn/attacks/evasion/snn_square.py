@@ -46,6 +46,12 @@ class SNNSquare(PixelAttack):
     :raises ValueError: for samples that are not ``[C, H, W]`` or ``[T, C, H, W]``.
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`.
+
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(8)
+    >>> attack = SNNSquare(tiny.classifier(tiny.direct()), eps=0.1, max_iter=5)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x, y))).all())
+    True
     """
 
     attack_params = PixelAttack.attack_params + ["p_init"]  # noqa: RUF005 - ART's own idiom

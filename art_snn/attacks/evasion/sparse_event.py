@@ -45,6 +45,18 @@ class SparseEventAttack(TrialAttack):
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.grid.GridAttack`. On failure the grid of
     highest loss is returned, flagged in ``last_run.success``. For a stochastic model nothing is undone: the best grids
     are put to the vote.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = SparseEventAttack(clf, k=3, max_iter=2)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     attack_params = ["reduce", *GridAttack.attack_params]  # noqa: RUF012 - ART's own idiom

@@ -63,6 +63,17 @@ class SpikeCompatibleGradient(GridAttack):
     :param policy: how gradients are taken; ``None`` is :class:`~art_snn.gradients.SCG` with the paper's threshold.
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.grid.GridAttack`.
+
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = SpikeCompatibleGradient(clf, k=3, max_iter=3)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     def __init__(

@@ -46,6 +46,18 @@ class SpikeFool(TrialAttack):
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.grid.GridAttack`. Each DeepFool step takes
     one backward pass per class.
+
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = SpikeFool(clf, k=3)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     attack_params = ["deepfool_iter", "lambda_", "floor", *GridAttack.attack_params]  # noqa: RUF012 - ART's own idiom

@@ -28,6 +28,13 @@ class Transfer(PixelAttack):
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`; ``policy`` steers the
     gradients of the source.
+
+    >>> import torch
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(8)
+    >>> attack = Transfer(tiny.classifier(tiny.direct()), tiny.classifier(tiny.analog()), eps=0.1, max_iter=5)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x, y))).all())
+    True
     """
 
     attack_params = PixelAttack.attack_params + ["source"]  # noqa: RUF005 - ART's own idiom

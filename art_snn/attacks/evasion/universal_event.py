@@ -39,6 +39,17 @@ class UniversalEventPerturbation(GridAttack):
     After ``generate``, :attr:`pattern` holds the pattern and :meth:`apply` puts it on other recordings. A mask must be
     the same for every sample. The remaining parameters are those of
     :class:`~art_snn.attacks.evasion.grid.GridAttack`; the model must not be stochastic.
+
+    >>> from torch import nn
+    >>> from art_snn import SNNClassifier
+    >>> from art_snn.coding import EventFrames
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    >>> x = np.eye(5, dtype=np.float32)[:, :, None, None, None] * np.ones((2, 4, 4), dtype=np.float32)
+    >>> attack = UniversalEventPerturbation(clf, k=3, max_iter=3)
+    >>> bool(attack.threat.contains(torch.tensor(x), torch.tensor(attack.generate(x))).all())
+    True
     """
 
     attack_params = [name for name in GridAttack.attack_params if name != "most"]  # noqa: RUF012 - ART's own idiom

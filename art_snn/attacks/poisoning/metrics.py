@@ -45,6 +45,9 @@ class BackdoorReport:
 def measure_backdoor(classifier: Any, x: Any, y: Any, trigger: Callable[[Any], Any], target: int) -> BackdoorReport:
     """Judge a model on test samples ``x [N, T, 2, H, W]`` with class indices ``y``.
 
+    :param classifier: the trained model.
+    :param trigger: a callable on arrays.
+    :param target: the class that the trigger should give.
     :raises ValueError: if every sample is of the target class.
     """
     x, y = np.asarray(x), np.asarray(y)
@@ -69,6 +72,9 @@ def measure_backdoor(classifier: Any, x: Any, y: Any, trigger: Callable[[Any], A
 
 def ssim(a: Array, b: Array) -> float:
     """Mean structural similarity of the frames of two arrays ``[*, H, W]``; 1 for equal arrays.
+
+    :param a: frames.
+    :param b: frames of the same shape.
 
     >>> ssim(np.ones((1, 8, 8)), np.ones((1, 8, 8)))
     1.0

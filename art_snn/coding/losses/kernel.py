@@ -21,6 +21,9 @@ from art_snn.errors import explain
 def kernel_loss(o: Tensor, y: Tensor, target: Tensor, tau_s: float = 3.0) -> Tensor:
     """Kernel loss of output spikes ``o [T, N, K]`` and labels ``y [N]``, summed over the batch.
 
+    :param o: output trains ``[T, N, K]``.
+    :param y: labels ``[N]``.
+    :param tau_s: time constant of the kernel.
     :param target: the label's target train, ``[T]``.
 
     >>> o = torch.tensor([0.0, 1.0]).view(2, 1, 1)

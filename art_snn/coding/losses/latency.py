@@ -32,6 +32,11 @@ KINDS = ("1", "2", "3", "antlr")
 def latency_loss(o: Tensor, y: Tensor, kind: str = "3", beta: float = 2.0) -> Tensor:
     """Mean latency loss of output spikes ``o [T, N, K]`` and labels ``y [N]``.
 
+    :param o: output trains ``[T, N, K]``.
+    :param y: labels ``[N]``.
+    :param kind: a row of the module's table.
+    :param beta: scale of the spike times.
+
     >>> import torch
     >>> spikes = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     >>> latency_loss(spikes, torch.tensor([0])) < latency_loss(spikes, torch.tensor([1]))

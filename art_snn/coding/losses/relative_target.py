@@ -36,6 +36,11 @@ def relative_target(tau: Tensor, y: Tensor, T: int, gamma: float = 3.0) -> Tenso
 def s4nn_error(tau: Tensor, y: Tensor, T: int, gamma: float = 3.0) -> Tensor:
     """The normalized error signal ``(target - tau)/T`` of S4NN, each row of length 1 or 0; ``[N, K]``.
 
+    :param tau: first spike times ``[N, K]``.
+    :param y: labels ``[N]``.
+    :param T: number of time steps.
+    :param gamma: how much later the others should fire.
+
     >>> s4nn_error(torch.tensor([[4.0, 2.0]]), torch.tensor([1]), T=10).tolist()
     [[1.0, 0.0]]
     """

@@ -16,6 +16,11 @@ from art_snn.errors import explain
 def tet(o: Tensor, y: Tensor, lam: float = 0.0, phi: float = 1.0) -> Tensor:
     r"""Mean TET loss of outputs ``o [T, N, K]`` and labels ``y [N]``.
 
+    :param o: output trains ``[T, N, K]``.
+    :param y: labels ``[N]``.
+    :param lam: share of the regularization towards ``phi``.
+    :param phi: where it draws the outputs to.
+
     >>> import torch
     >>> o = torch.zeros(3, 1, 2)
     >>> tet(o, torch.tensor([0])).item() == torch.log(torch.tensor(2.0)).item()

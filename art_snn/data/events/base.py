@@ -107,6 +107,8 @@ def sensor_size(events: Array) -> tuple[int, int]:
 
     Better give the true size: two recordings of one camera can differ in this one.
 
+    :param events: a structured array.
+
     >>> sensor_size(make_events([0], [3], [1], [1]))
     (2, 4)
     """

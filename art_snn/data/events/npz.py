@@ -82,6 +82,8 @@ def _column(content: bytes) -> Array:
 def write_npz(events: Array, path: str | os.PathLike[str]) -> Path:
     """Write a recording as ``.npz``, whole or not at all; the same recording gives the same bytes.
 
+    :param events: a structured array.
+    :param path: the file.
     :return: the path.
     :raises ValueError: if the recording is not legal.
     :raises OSError: if the file cannot be written.

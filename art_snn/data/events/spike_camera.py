@@ -46,6 +46,8 @@ def read_spike_camera(path: str | os.PathLike[str], size: tuple[int, int] = (250
 def write_spike_camera(spikes: Array, path: str | os.PathLike[str]) -> Path:
     """Write spikes ``[T, H, W]`` as a ``.dat`` file, whole or not at all.
 
+    :param spikes: binary, time first.
+    :param path: the file.
     :return: the path.
     :raises ValueError: if the array has another number of axes, or values other than 0 and 1.
     :raises OSError: if the file cannot be written.

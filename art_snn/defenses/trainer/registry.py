@@ -149,6 +149,9 @@ def trained_by(
 ) -> Any:
     """Train ``classifier`` in place by a named trainer at its default settings, and return it.
 
+    :param nb_epochs: epochs.
+    :param batch_size: samples per step.
+    :param verbose: show progress.
     :param name: a key of :data:`TRAINERS`.
     :param classifier: an untrained classifier with an optimizer, of the network that the entry asks for. ``fbf``
         replaces the optimizer by SGD, because ART's trainer sets its learning rate.

@@ -24,5 +24,8 @@ CHECKS: dict[str, Check] = {kind.id: kind() for kind in _KINDS}
 
 
 def judge_all(evidence: Evidence) -> list[Flag]:
-    """Every flag of one model, in the order of :data:`CHECKS`."""
+    """Every flag of one model, in the order of :data:`CHECKS`.
+
+    :param evidence: what was measured.
+    """
     return [check.judge(evidence) for check in CHECKS.values()]

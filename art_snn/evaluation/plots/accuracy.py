@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def security_curves(result: Comparison, ax: Axes | None = None) -> Axes:
     """Worst-case accuracy over the budget with 95 % Wilson bands; a model with an invalidating flag is drawn dashed.
 
+    :param result: a finished comparison.
     :param ax: axes to draw into; a new figure without them.
     """
     ax = new_figure(6.4, 4.2).add_subplot() if ax is None else ax
@@ -37,7 +38,11 @@ def security_curves(result: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
-    """Accuracy under each attack and in the worst case, at the budget that tells the models apart."""
+    """Accuracy under each attack and in the worst case, at the budget that tells the models apart.
+
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
+    """
     ax = new_figure(7.2, 3.6).add_subplot() if ax is None else ax
     eps = result.telling_eps
     names = ["clean", *result.attacks, "worst case"]
@@ -56,7 +61,11 @@ def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def attack_ladder(result: Comparison, ax: Axes | None = None) -> Axes:
-    """What each attack breaks that none before it broke, down to what is left, at the telling budget."""
+    """What each attack breaks that none before it broke, down to what is left, at the telling budget.
+
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
+    """
     eps = result.telling_eps
     steps = ["wrong when clean", *result.attacks, *(["transfer"] if result.transfer else []), "other budgets", "robust"]
     shares = np.array([_broken(result, model, eps) for model in result.models])
@@ -100,6 +109,8 @@ _MIDDLE = 0.46
 def transfer_map(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy of each model (column) on what was made against each model (row); the diagonal is the white box.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if nothing was transferred.
     """
     if not result.transfer:

@@ -10,7 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+"""Colors of models, in order, told apart by colour-blind readers."""
 MARKERS = "osD^vP*X"
+"""Markers of models, in order."""
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "---", "**")
 _SVG = {"svg.hashsalt": "art-snn", "svg.fonttype": "path"}
 
@@ -21,14 +23,21 @@ def plain_text() -> AbstractContextManager[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure outside pyplot's global state, that can draw itself."""
+    """A figure outside pyplot's global state, that can draw itself.
+
+    :param width: in inches.
+    :param height: in inches.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def svg(figure: Figure) -> str:
-    """The figure as SVG text, the same for the same data."""
+    """The figure as SVG text, the same for the same data.
+
+    :param figure: a figure of matplotlib.
+    """
     buffer = io.StringIO()
     with rc_context(_SVG):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -37,7 +46,10 @@ def svg(figure: Figure) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG."""
+    """The figure as a PNG.
+
+    :param figure: a figure of matplotlib.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     return buffer.getvalue()

@@ -18,7 +18,11 @@ _CONDITIONS = ((False, "clean", COLORS[0], ""), (True, "under attack", COLORS[1]
 
 
 def pareto(result: Comparison, ax: Axes | None = None) -> Axes:
-    """Clean accuracy against the worst case at the budget that tells models apart; the area is the energy."""
+    """Clean accuracy against the worst case at the budget that tells models apart; the area is the energy.
+
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
+    """
     ax = new_figure(6.4, 4.4).add_subplot() if ax is None else ax
     energies = [result.work(model).get("energy_nj", 0.0) for model in result.models]
     largest = max(energies) or 1.0
@@ -45,6 +49,8 @@ def pareto(result: Comparison, ax: Axes | None = None) -> Axes:
 def over_time(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy if the network were read after each step, clean and (dashed) under attack.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if no model decides over time.
     """
     models = timed(result)
@@ -67,6 +73,8 @@ def over_time(result: Comparison, ax: Axes | None = None) -> Axes:
 def decisions(result: Comparison, ax: Axes | None = None, model: str | None = None) -> Axes:
     """How many samples are decided at which step, clean and under attack.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :param model: the first that decides over time by default.
     :raises ValueError: if no model decides over time.
     """
@@ -86,6 +94,8 @@ def decisions(result: Comparison, ax: Axes | None = None, model: str | None = No
 def raster(result: Comparison, ax: Axes | None = None, model: str | None = None) -> Axes:
     """Spikes of the first layer of neurons on one sample: clean (left of each step) and adversarial (right).
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :param model: the first that spikes by default.
     :raises ValueError: if no model spikes.
     """
@@ -107,6 +117,7 @@ def raster(result: Comparison, ax: Axes | None = None, model: str | None = None)
 def timed(result: Comparison) -> list[str]:
     """Models that decide over time.
 
+    :param result: a finished comparison.
     :raises ValueError: if there is none.
     """
     found = [model for model in result.models if result.measured("time", model, attacked=False)]
@@ -118,6 +129,7 @@ def timed(result: Comparison) -> list[str]:
 def spiking(result: Comparison) -> dict[str, dict[str, Any]]:
     """Rasters by model.
 
+    :param result: a finished comparison.
     :raises ValueError: if there is none.
     """
     found = {record["model"]: record for record in result.records if record["kind"] == "raster"}
