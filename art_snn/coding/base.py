@@ -109,6 +109,12 @@ class Encoder(_Code):
     :param T: number of time steps.
     :param backward: one of :attr:`backwards`; ``None`` takes the default.
     :param seed: seed of the encoder's own random stream (``None`` is 0); meaningless for deterministic codes.
+
+    >>> class Halves(Encoder):
+    ...     def encode(self, x):
+    ...         return (x >= 0.5).to(x.dtype).expand(self.T, *x.shape)
+    >>> Halves(T=2)(torch.tensor([[0.2, 0.7]])).tolist()
+    [[[0.0, 1.0]], [[0.0, 1.0]]]
     """
 
     is_stochastic: bool = False
@@ -165,6 +171,12 @@ class Decoder(_Code):
     """Output trains to logits: ``forward(o [T, N, K]) -> z [N, K]``, finite and real-valued, never probabilities.
 
     Subclasses implement :meth:`decode`.
+
+    >>> class LastStep(Decoder):
+    ...     def decode(self, o):
+    ...         return o[-1]
+    >>> LastStep()(torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])).tolist()
+    [[0.0, 2.0]]
     """
 
     def forward(self, o: Tensor) -> Tensor:

@@ -42,6 +42,11 @@ def burst_shape(x: Tensor, max_spikes: int, shortest: int, longest: int) -> tupl
 def burst(x: Tensor, T: int, max_spikes: int, shortest: int, longest: int) -> Tensor:
     """Bursts ``[T, N, *]`` of ``x [N, *]`` in [0, 1]; spikes beyond T are lost.
 
+    :param T: number of time steps.
+    :param max_spikes: spikes of the strongest input, 1 or more.
+    :param shortest: steps between the spikes of the strongest input.
+    :param longest: steps between the spikes of the weakest input.
+
     >>> burst(torch.tensor([1.0, 0.5]), 4, 2, 1, 3).T.tolist()
     [[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
     """

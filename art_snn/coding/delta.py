@@ -35,6 +35,8 @@ _DUST = 1e-6
 def delta(x: Tensor, threshold: float) -> Tensor:
     """Signed events of ``x [T, N, *]``, time first: +1, 0, -1, same shape.
 
+    :param threshold: change of the input that makes an event, above 0, in units of ``x``.
+
     >>> delta(torch.tensor([0.0, 0.3, 0.6, 0.1]).view(4, 1), 0.25).flatten().tolist()
     [0.0, 1.0, 1.0, -1.0]
     """

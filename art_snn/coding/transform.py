@@ -34,6 +34,13 @@ class SpikeTransform(GuardedInit, nn.Module):
     :param backward: one of :attr:`backwards`; ``None`` takes the first.
     :param seed: seed of the transform's own random stream (``None`` is 0).
     :raises ValueError: for another ``backward``.
+
+    >>> import torch
+    >>> class Invert(SpikeTransform):
+    ...     def transform(self, s):
+    ...         return 1 - s
+    >>> Invert()(torch.tensor([[[1.0, 0.0]]])).tolist()
+    [[[0.0, 1.0]]]
     """
 
     is_stochastic: bool = False

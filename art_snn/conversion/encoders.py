@@ -36,6 +36,7 @@ def check_same_encoder(attacked: Any, deployed: Any, *, stacklevel: int = 2) -> 
 
     :param attacked: where examples or gradients come from, a network or a classifier.
     :param deployed: what is judged on them, a network or a classifier.
+    :param stacklevel: whose line the warning names, as in :func:`warnings.warn`.
     :return: whether all is well: another network, or the same encoder up to its seed.
 
     >>> from art_snn.networks import mlp
@@ -59,7 +60,13 @@ def warn_redeployed(net: SpikingNetwork, *, stacklevel: int = 2) -> bool:
 
     The spike edge of ``at_spikes`` is the same network seen after its encoder, and no other encoder.
 
+    :param net: the network that gradients will go through.
+    :param stacklevel: whose line the warning names, as in :func:`warnings.warn`.
     :return: whether a warning was given.
+
+    >>> from art_snn.networks import mlp
+    >>> warn_redeployed(mlp((1, 8, 8), 10))
+    False
     """
     intended = net.body.encoder if isinstance(net.body, FoldedTime) else None
     if intended is None or isinstance(net.encoder, EventFrames) or _same(net.encoder, intended[0]):

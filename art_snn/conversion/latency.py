@@ -19,6 +19,9 @@ class StepCount:
 
     :param pre: steps that pre-simulation or calibration looks at.
     :param read: steps that are read out, the T that publications quote.
+
+    >>> print(StepCount(pre=4, read=8))
+    4 + 8 = 12
     """
 
     pre: int
@@ -58,6 +61,10 @@ class Operations:
     :param multiplies: products of weights with other non-zero inputs.
     :param dense: products of the layers when nothing is skipped, all steps.
     :param rates: mean firing rate of each neuron layer, per step.
+
+    >>> work = Operations(accumulates=90.0, multiplies=10.0, dense=400.0, rates={"1": 0.2, "3": 0.4})
+    >>> work.synaptic, round(work.rate, 6)
+    (100.0, 0.3)
     """
 
     accumulates: float = 0.0

@@ -16,6 +16,12 @@ class Method:
     """Base class: what a neuron needs, as plain data.
 
     :param pre: steps that a neuron looks at before those that are read out.
+
+    >>> class LateStart(Method):
+    ...     def neuron(self, start=0.5):
+    ...         return super().neuron(0.0)
+    >>> LateStart().neuron().start
+    0.0
     """
 
     pre: int = 0
@@ -37,7 +43,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Plain(Method):
-    """QCFS neurons as they are: soft reset, start at half the threshold, no further steps."""
+    """QCFS neurons as they are: soft reset, start at half the threshold, no further steps.
+
+    >>> Plain().neuron().start
+    0.5
+    """
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,9 @@ class RateCoding(Method):
     """SpikingJelly's rate-coding recipe, on a ReLU network.
 
     :param mode: what a threshold is: ``Max``, a percentile such as ``99.9%``, or a share of the largest activation.
+
+    >>> RateCoding(mode="Max").recipe
+    'rate_coding'
     """
 
     pre: int = 0
@@ -108,6 +121,9 @@ class LocalThresholdBalancing(Method):
     """SpikingJelly's local-threshold-balancing recipe, on a ReLU network.
 
     :param rounds: how often the calibration data are passed; it needs some eighty batches to settle.
+
+    >>> LocalThresholdBalancing(rounds=40).recipe
+    'local_threshold_balancing'
     """
 
     pre: int = 0

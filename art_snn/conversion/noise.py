@@ -24,6 +24,12 @@ class Noise:
     """Base class: a stream of its own, and one number per unit at each call.
 
     :param seed: seed of the stream.
+
+    >>> class Constant(Noise):
+    ...     def __call__(self, level):
+    ...         return torch.full_like(level, 0.1)
+    >>> Constant()(torch.zeros(1, 2))
+    tensor([[0.1000, 0.1000]])
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -19,6 +19,9 @@ from art_snn.networks.spiking_network import SpikingNetwork
 def count_error(z: Tensor, spikes: Tensor) -> Tensor:
     r""":math:`\psi\,[N, *]` of currents ``[T, N, *]`` in thresholds and the spikes they caused.
 
+    :param z: currents in units of the threshold, time first.
+    :param spikes: of the same shape, 0 or 1.
+
     >>> count_error(torch.tensor([[1.2], [-1.0], [0.0], [-0.3]]), torch.tensor([[1.0], [0.0], [0.0], [0.0]])).item()
     1.0
     """

@@ -74,6 +74,10 @@ def trades_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 
     :param x_adv: perturbed samples.
     :param y: labels ``[N]``.
     :param beta: weight of the divergence.
+
+    >>> x, y = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    >>> trades_loss(nn.Identity(), x, x, y).item() == F.cross_entropy(x, y).item()
+    True
     """
     z = net(x)
     loss = F.cross_entropy(z, y)
@@ -88,6 +92,10 @@ def mart_loss(net: Logits, x: Tensor, x_adv: Tensor, y: Tensor, beta: float = 4.
     :param x_adv: perturbed samples.
     :param y: labels ``[N]``.
     :param beta: weight of the divergence.
+
+    >>> x, y = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    >>> mart_loss(nn.Identity(), x, x, y).item() < mart_loss(nn.Identity(), x, x - x, y).item()
+    True
     """
     calm, moved = net(x).log_softmax(1), net(x_adv).log_softmax(1)
     own = F.one_hot(y, moved.shape[1]).bool()
@@ -133,6 +141,11 @@ def fine_tune(
     :param seed: seed of the random starts.
     :return: mean loss of the epoch.
     :raises ValueError: if there are no data.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> batches = [(torch.zeros(2, 1, 2, 2), torch.tensor([0, 1]))]
+    >>> fine_tune(net, batches, torch.optim.SGD(net.parameters(), lr=0.1), eps=0.0) > 0
+    True
     """
     generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []

@@ -18,6 +18,18 @@ class Dataset:
 
     ``x_*`` are float32 inside ``clip_values``, ``y_*`` int64 ``[N]``. Images are ``[N, C, H, W]``; event frames are
     ``[N, T, 2, H, W]``, time after the batch, channel 0 for pixels that got darker, 1 for brighter.
+
+    :param name: by which it is loaded.
+    :param x_train: training samples.
+    :param y_train: their classes.
+    :param x_test: test samples.
+    :param y_test: their classes.
+    :param clip_values: smallest and largest legal input.
+
+    >>> x, y = np.zeros((4, 1, 2, 2), dtype=np.float32), np.array([0, 1, 2, 1])
+    >>> mine = Dataset("mine", x, y, x, y)
+    >>> mine.input_shape, mine.nb_classes
+    ((1, 2, 2), 3)
     """
 
     name: str

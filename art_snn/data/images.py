@@ -18,6 +18,10 @@ def digits() -> Dataset:
     1,297 train, 500 test, stratified by class, always the same split.
 
     Source: Alpaydin and Kaynak, UCI "Optical Recognition of Handwritten Digits", test half.
+
+    >>> data = digits()
+    >>> data.x_train.shape, data.x_test.shape
+    ((1297, 1, 8, 8), (500, 1, 8, 8))
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

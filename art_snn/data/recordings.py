@@ -25,6 +25,9 @@ def event_digits() -> Dataset:
 
     The split is that of :func:`~art_snn.data.digits`. The recordings behind the frames are
     ``saccades(digits().x_test)``; :func:`event_grids` makes the frames.
+
+    >>> event_digits().input_shape
+    (9, 2, 16, 16)
     """
     images = digits()
     grids = [event_grids(saccades(x, CAMERA)) for x in (images.x_train, images.x_test)]

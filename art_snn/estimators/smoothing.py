@@ -50,6 +50,17 @@ class Certified:
 
     ``prediction`` is a class or -1 (abstained), ``radius`` in ``unit`` (0 where abstained), ``p_lower`` the confidence
     bound of the chosen class, ``counts`` the second sample's votes ``[N, K]``, ``draws`` their number.
+
+    :param prediction: ``[N]``.
+    :param radius: ``[N]``.
+    :param p_lower: ``[N]``, 0 to 1.
+    :param alpha: probability that one certificate is wrong.
+    :param unit: what a radius counts.
+
+    >>> votes = np.array([[0, 100], [60, 40]])
+    >>> found = Certified(np.array([1, ABSTAIN]), np.array([2, 0]), np.array([0.9, 0.4]), votes, 100, 0.001, "moves")
+    >>> int((found.prediction != ABSTAIN).sum())
+    1
     """
 
     prediction: Array
@@ -71,6 +82,16 @@ class SmoothedSNN(RandomizedSmoothingMixin, SNNClassifier):
     :param unit: for jitter: count ``moves`` (spikes moved by at most ``jitter`` steps), or ``delay`` (steps in all).
     :param jitter: see ``unit``.
     :param seed: seed of the draws that decide; they depend on it and on the sample's content alone.
+    :param loss: the loss that :meth:`fit` and the gradients use.
+    :param input_shape: shape of one sample.
+    :param nb_classes: number of classes.
+    :param optimizer: needed for :meth:`fit` only.
+    :param channels_first: whether channels come before height and width.
+    :param clip_values: range of valid inputs.
+    :param preprocessing_defences: must be empty: the certificate knows nothing of them.
+    :param postprocessing_defences: ART defenses that are applied to the logits.
+    :param preprocessing: ``(mean, std)``; a spike code needs raw intensities, (0, 1).
+    :param device_type: ``gpu`` where there is one, or ``cpu``.
     :raises ValueError: if the network is deterministic or its randomness has no known bound, a parameter is out of
         range, or preprocessing defences stand in front.
 

@@ -44,6 +44,13 @@ class SNNClassifier(PyTorchClassifier):
     :param clip_values: range of valid inputs.
     :param preprocessing: ``(mean, std)``. Only for codes of unbounded domain (``Direct``): a spike code needs raw
         intensities.
+    :param use_amp: mixed precision by apex, where there is a GPU.
+    :param opt_level: of apex, ``O0`` to ``O3``.
+    :param loss_scale: of apex: a number, or ``dynamic``.
+    :param channels_first: whether channels come before height and width.
+    :param preprocessing_defences: ART defenses in front of the network.
+    :param postprocessing_defences: ART defenses behind it.
+    :param device_type: ``gpu`` where there is one, or ``cpu``.
     :raises TypeError: if ``model`` is not a ``SpikingNetwork``.
     :raises ValueError: if standardization would precede a spike code, or the network has no gradient at all.
     :warns EncoderWarning: for the body of a converted network behind another encoder than it was converted for.

@@ -37,7 +37,16 @@ _PARTLY = 0.5
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What one model got right: without attack, and in the worst case of each evaluation, booleans ``[N]``."""
+    """What one model got right: without attack, and in the worst case of each evaluation, booleans ``[N]``.
+
+    :param clean: right without attack.
+    :param customary: right under the customary attack as well.
+    :param adaptive: right under the adaptive attack as well.
+
+    >>> right = np.array([True, True])
+    >>> Outcomes(right, right, np.array([True, False])).adaptive.mean().item()
+    0.5
+    """
 
     clean: Array
     customary: Array
@@ -52,6 +61,17 @@ class Judgement:
     """Outcomes of a defended model and its twin, booleans ``[S, N]`` over training seeds and samples.
 
     The gains are those of the defended model over its twin, in accuracy under the same kind of evaluation.
+
+    :param clean: the defended model without attack.
+    :param customary: it under the attack that the defense's authors use.
+    :param adaptive: it under the attack that knows the defense.
+    :param twin_clean: the undefended twin without attack.
+    :param twin_customary: the twin under the customary attack.
+    :param twin_adaptive: the twin under the adaptive attack.
+
+    >>> right, broken = np.ones((1, 200), dtype=bool), np.zeros((1, 200), dtype=bool)
+    >>> Judgement(right, right, broken, right, broken, broken).verdict
+    'masks gradients'
     """
 
     clean: Array
@@ -117,6 +137,13 @@ def judge(
     :raises ValueError: if there is no pair.
 
     See ``examples/prototype_defense.py``.
+
+    >>> from art.attacks.evasion import FastGradientMethod
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> clf, (x, y) = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), tiny.samples(8)
+    >>> judge((clf, clf), x, y, eps=0.1, adaptive=[lambda clf: FastGradientMethod(clf, eps=0.1)]).verdict
+    'no gain'
     """
     listed = [pairs] if isinstance(pairs, tuple) else list(pairs)
     if not listed:
@@ -139,8 +166,23 @@ def endure(
     """What one model withstands: :func:`judge` for a single classifier.
 
     :param crafted: examples of another model, ``[N, *]``, that are tried as well.
+    :param classifier: the model.
+    :param x: samples ``[N, *]``, of the test set.
+    :param y: index labels ``[N]``.
+    :param eps: L-infinity budget of the default attacks, in input units.
+    :param customary: the authors' style of attack; ART's PGD-7 by default.
+    :param adaptive: attacks that know the defense; ``SNNAutoAttack(preset="fast")`` by default.
+    :param seed: seed of everything random.
 
     The remaining parameters are those of :func:`judge`.
+
+    >>> from art.attacks.evasion import FastGradientMethod
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> clf, (x, y) = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), tiny.samples(8)
+    >>> seen = endure(clf, x, y, eps=0.1, adaptive=[lambda clf: FastGradientMethod(clf, eps=0.1)])
+    >>> bool((seen.adaptive <= seen.clean).all())
+    True
     """
     subject = Subject("model", classifier)
     usual = customary or (lambda clf: _pgd(clf, eps))
@@ -152,7 +194,22 @@ def endure(
 
 
 def craft(classifier: PyTorchClassifier, x: Array, y: Array, build: AttackBuilder, seed: int = 0) -> Array:
-    """Adversarial examples of a classifier by one attack, everything random from ``seed``."""
+    """Adversarial examples of a classifier by one attack, everything random from ``seed``.
+
+    :param classifier: the model that is attacked.
+    :param x: samples ``[N, *]``.
+    :param y: index labels ``[N]``.
+    :param build: makes the attack for a classifier.
+    :param seed: seed of everything random.
+
+    >>> from art.attacks.evasion import FastGradientMethod
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(4)
+    >>> clf = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,)))
+    >>> bool(np.abs(craft(clf, x, y, lambda clf: FastGradientMethod(clf, eps=0.1)) - x).max() <= 0.1 + 1e-6)
+    True
+    """
     with seeded_globals(seed):
         return np.asarray(build(classifier).generate(x, y))
 

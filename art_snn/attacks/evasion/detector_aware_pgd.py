@@ -79,6 +79,19 @@ class DetectorAwarePGD(PixelAttack):
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`, without ``estimator`` and
     ``loss_type``. ``last_run.success`` speaks of both goals.
+
+    >>> from art_snn.coding import Latency
+    >>> from art_snn.defenses.detector import SpikeTimingDetector
+    >>> from art_snn.estimators import SNNClassifier
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((1, 4, 4), 2, hidden=(8,), encoder=Latency(T=4))
+    >>> clf = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 4, 4), 2, clip_values=(0.0, 1.0))
+    >>> x = np.random.default_rng(0).random((60, 1, 4, 4)).astype(np.float32)
+    >>> detector = SpikeTimingDetector(clf, fpr=0.1)
+    >>> detector.fit(x, clf.predict(x).argmax(1))
+    >>> attack = DetectorAwarePGD(detector, eps=0.1, max_iter=2, nb_random_init=1)
+    >>> bool((np.abs(attack.generate(x[:4]) - x[:4]) <= 0.1 + 1e-6).all())
+    True
     """
 
     attack_params = ["variant", *PixelAttack.attack_params]  # noqa: RUF012 - ART's own idiom

@@ -20,6 +20,17 @@ class Preset:
     restarts in which the robust accuracy must fall by half a point to go on. ``others`` is the number of further
     policies, ``targets`` of targeted runs, ``fab_targets`` of minimum-norm runs; ``long_steps`` are those of a last
     long run, 0 for none.
+
+    :param full_grid: whether the whole grid of policies is calibrated, or a short list.
+    :param calibration_steps: steps of each candidate on the calibration split.
+    :param steps: steps of one run.
+    :param fab_steps: steps of a minimum-norm run.
+    :param square: queries of the black-box search.
+    :param corners: random corners of the ball that are tried per sample.
+
+    >>> from art_snn.attacks.evasion.snn_auto_attack import PRESETS
+    >>> {name: preset.steps for name, preset in PRESETS.items()}
+    {'fast': 50, 'standard': 100, 'thorough': 100}
     """
 
     full_grid: bool
@@ -50,7 +61,21 @@ PLATEAU = 0.005
 
 @dataclass(frozen=True)
 class LadderRow:
-    """One rung: how many samples it got and broke, the robust accuracy after it, and its cost."""
+    """One rung: how many samples it got and broke, the robust accuracy after it, and its cost.
+
+    :param rung: name of the attack.
+    :param gradients: the policy that its gradients were taken with.
+    :param attempted: samples that still stood when it began.
+    :param broken: those that it broke.
+    :param robust_accuracy: share of all samples that stand after it, 0 to 1.
+    :param forwards: forward passes, summed over samples.
+    :param backwards: backward passes, summed over samples.
+    :param seconds: wall-clock time.
+
+    >>> row = LadderRow("pgd", "atan", 80, 30, 0.5, forwards=800, backwards=400, seconds=2.0)
+    >>> row.attempted - row.broken
+    50
+    """
 
     rung: str
     gradients: str
@@ -83,6 +108,29 @@ class SuiteRun:
     back. ``calibration`` has (candidate, robust accuracy) pairs, the strongest first; it is empty where no split was
     given. ``surrogate_gap`` is how much higher the robust accuracy looked under the network's own surrogate, on the
     calibration split. ``preflight`` holds what was measured before.
+
+    :param success: right before, wrong now, confirmed, inside the budget.
+    :param initially_wrong: misclassified without attack, and left alone.
+    :param usage: distance from the clean sample in the norm of the budget.
+    :param best_loss: largest margin that was seen.
+    :param forwards: forward passes.
+    :param backwards: backward passes.
+    :param rows: the rungs in the order they ran.
+    :param calibration_cost: (forward, backward) passes of the calibration.
+    :param eot: draws per gradient.
+    :param votes: predictions per decision.
+    :param threat: the budget with its norm.
+    :param preset: its name.
+    :param seed: seed of everything random.
+
+    >>> from art_snn import SNNAutoAttack
+    >>> from art_snn.testing import tiny
+    >>> from art_snn.networks import mlp
+    >>> x, y = tiny.samples(4)
+    >>> attack = SNNAutoAttack(tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,), seed=0)), eps=0.1, preset="fast")
+    >>> _ = attack.generate(x, y)
+    >>> attack.last_run.success.shape, attack.last_run.preset
+    ((4,), 'fast')
     """
 
     success: Array

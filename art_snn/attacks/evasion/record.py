@@ -29,6 +29,16 @@ class AttackRun:
     (-1: nowhere), ``usage`` how much of the budget it uses (the distance from the clean sample; one array per budget
     where there are several), ``forwards`` and ``backwards`` the cost in passes, ``zero_gradients`` the steps without
     any gradient. ``robust_accuracy`` has one entry per restart.
+
+    :param best_loss: largest loss that was seen.
+    :param threat: the budget with its norm.
+    :param policy: how gradients crossed a spike; ``None`` is the network's own surrogate.
+
+    >>> one, none = np.array([True, False]), np.array([False, False])
+    >>> cost = np.array([10, 10])
+    >>> run = AttackRun(one, none, cost * 0.0, cost, cost, cost * 0.01, cost, cost, 0 * cost, [0.5], "Linf(0.1)")
+    >>> run.summary
+    {'robust_accuracy': 0.5, 'success_rate': 0.5, 'forwards': 20.0, 'backwards': 20.0}
     """
 
     success: Array

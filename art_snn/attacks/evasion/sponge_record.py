@@ -19,6 +19,19 @@ class SpongeRun:
     ``per_event_clean`` and ``per_event`` divide by the size of the input: events, or brightness of a direct code summed
     over the steps. ``usage`` is the distance from the clean sample, ``trace`` ``[steps, N]`` the energy of the best
     point accepted so far. ``initially_wrong`` samples were left alone.
+
+    :param forwards: forward passes.
+    :param backwards: backward passes.
+    :param zero_gradients: steps without any gradient.
+    :param threat: the budget with its norm.
+    :param policy: how gradients crossed a spike; ``None`` is the network's own surrogate.
+
+    >>> clean, sponge, bright = np.array([100.0]), np.array([300.0]), np.array([150.0])
+    >>> yes, zero, ten = np.array([True]), np.array([0]), np.array([10])
+    >>> cost = (ten, ten, zero, sponge[None])
+    >>> run = SpongeRun(clean, sponge, bright, yes, yes, clean, sponge, bright, ~yes, *cost, "Linf(0.1)")
+    >>> run.beats_baseline.tolist()
+    [True]
     """
 
     clean: Array

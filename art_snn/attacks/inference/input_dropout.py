@@ -38,7 +38,16 @@ def dropout_losses(
     :param x: samples ``[N, *]``; values are dropped to 0.
     :param y: class indices or one-hot rows.
     :param drop: probability that a value is dropped.
+    :param queries: number of masks, 1 or more.
+    :param seed: of the masks.
+    :param batch_size: samples per forward pass; the result does not depend on it.
     :raises ValueError: for a probability out of range.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(10)
+    >>> dropout_losses(tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), x, y, queries=4).shape
+    (4, 10)
     """
     if not 0 <= drop < 1:
         raise ValueError(explain(f"drop={drop!r}", "a probability from 0 to below 1", "drop=0.1"))

@@ -22,7 +22,17 @@ from art_snn.errors import explain
 
 @dataclass(frozen=True)
 class MembershipReport:
-    """Shares from 0 to 1; ``auc`` and ``tpr_at_fpr`` are ``nan`` where there are decisions only."""
+    """Shares from 0 to 1; ``auc`` and ``tpr_at_fpr`` are ``nan`` where there are decisions only.
+
+    :param balanced_accuracy: mean of the shares of members and of others that are told rightly.
+    :param auc: area under the ROC curve of the scores.
+    :param tpr_at_fpr: share of members found where no more than the allowed share of others is accused.
+    :param members: how many were judged.
+    :param others: how many non-members were judged.
+
+    >>> MembershipReport(0.75, auc=0.8, tpr_at_fpr=0.1, members=50, others=50).balanced_accuracy
+    0.75
+    """
 
     balanced_accuracy: float
     auc: float

@@ -18,7 +18,14 @@ from art_snn.errors import explain
 
 @dataclass(frozen=True)
 class PoisonedData:
-    """Samples and labels after poisoning; ``rows`` are the indices of the poisoned ones, sorted."""
+    """Samples and labels after poisoning; ``rows`` are the indices of the poisoned ones, sorted.
+
+    :param x: samples ``[N, *]``.
+    :param y: labels.
+
+    >>> PoisonedData(np.zeros((3, 2)), np.array([0, 7, 1]), rows=np.array([1])).rows.tolist()
+    [1]
+    """
 
     x: Array
     y: Array

@@ -87,6 +87,10 @@ class DynamicTrigger:
     :param gamma: strength of the pattern; for ``binary``, the share of cells that get an event.
     :param kind: one of :data:`KINDS`.
     :raises ValueError: for a strength out of range, or another kind.
+
+    >>> trigger = DynamicTrigger(FrameAutoencoder(), gamma=0.25)
+    >>> int(trigger(np.zeros((1, 2, 2, 4, 4))).sum())  # a quarter of 64 empty cells
+    16
     """
 
     generator: nn.Module
@@ -121,7 +125,18 @@ def learn_dynamic_trigger(
     :param target: the class that the trigger is to stand for.
     :param alpha: weight of the clean samples.
     :param epochs: passes over the samples.
+    :param gamma: strength of the pattern; for ``binary``, the share of cells that get an event.
+    :param kind: one of :data:`KINDS`.
+    :param batch_size: samples per step.
+    :param learning_rate: of Adam, for model and generator.
+    :param seed: of the generator's weights and the order of the samples.
     :raises ValueError: for a parameter out of range, or anything but event grids.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> grids = np.zeros((4, 2, 2, 4, 4), dtype=np.float32)
+    >>> trigger = learn_dynamic_trigger(net, grids, [0, 1, 0, 1], target=1, epochs=1)
+    >>> trigger.kind, trigger(grids).shape
+    ('binary', (4, 2, 2, 4, 4))
     """
     with seeded(seed):
         generator = FrameAutoencoder()

@@ -34,6 +34,13 @@ class Trigger(ABC):
     :param size: side of the square as a share of the width, above 0 and at most 1.
     :param polarity: (off, on) as the trigger writes it, each 0 or 1.
     :raises ValueError: for another size or polarity.
+
+    >>> class Corner(Trigger):
+    ...     def write(self, grids):
+    ...         for grid in grids[:, 0]:
+    ...             self.stamp(grid, 0, 0, self.side(grid.shape[-1]))
+    >>> int(Corner(size=0.5)(np.zeros((1, 1, 2, 4, 4))).sum())
+    4
     """
 
     size: float = 0.1

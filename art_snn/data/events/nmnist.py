@@ -36,6 +36,13 @@ def read_nmnist(path: str | os.PathLike[str], size: tuple[int, int] = (34, 34)) 
     :param size: ``(H, W)`` of the sensor, at most (240, 256).
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if the file is damaged: cut inside an event, out of order, or with events outside the sensor.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "one.bin"
+    ...     _ = path.write_bytes(bytes([3, 2, 128, 1, 0]))
+    ...     read_nmnist(path).tolist()
+    [(256, 3, 2, 1)]
     """
     path = Path(path)
     try:
@@ -47,6 +54,8 @@ def read_nmnist(path: str | os.PathLike[str], size: tuple[int, int] = (34, 34)) 
 def decode_nmnist(data: bytes, size: tuple[int, int] = (34, 34)) -> tuple[Array, Array]:
     """Events ``[E]`` and overflow markers (dtype :data:`MARKER`) of the content of a file.
 
+    :param data: content of a ``.bin`` file, five bytes per event.
+    :param size: ``(H, W)`` of the sensor, at most (240, 256).
     :raises ValueError: see :func:`read_nmnist`.
 
     >>> decode_nmnist(bytes([3, 2, 128, 1, 0]))[0].tolist()
@@ -76,6 +85,12 @@ def write_nmnist(events: Array, path: str | os.PathLike[str], markers: Array | N
     :return: the path.
     :raises ValueError: see :func:`encode_nmnist`.
     :raises OSError: if the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> events = np.array([(256, 3, 2, 1)], dtype=EVENT)
+    >>> with TemporaryDirectory() as folder:
+    ...     list(write_nmnist(events, Path(folder) / "one.bin").read_bytes())
+    [3, 2, 128, 1, 0]
     """
     return write_whole(Path(path), encode_nmnist(events, markers))
 

@@ -32,6 +32,12 @@ def read_npz(path: str | os.PathLike[str], size: tuple[int, int] | None = None) 
     :param size: ``(H, W)`` of the sensor, checked where given.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if the file is damaged, lacks an array, is out of order, or has events outside the sensor.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder) / "one.npz", t=[2, 5], x=[1, 0], y=[1, 0], p=[0, 1])
+    ...     read_npz(Path(folder) / "one.npz", size=(4, 4)).tolist()
+    [(2, 1, 1, 0), (5, 0, 0, 1)]
     """
     path = Path(path)
     data = path.read_bytes()
@@ -87,6 +93,12 @@ def write_npz(events: Array, path: str | os.PathLike[str]) -> Path:
     :return: the path.
     :raises ValueError: if the recording is not legal.
     :raises OSError: if the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> one = make_events([2, 5], [1, 0], [1, 0], [0, 1])
+    >>> with TemporaryDirectory() as folder:
+    ...     read_npz(write_npz(one, Path(folder) / "one.npz")).tolist() == one.tolist()
+    True
     """
     check_events(events)
     buffer = io.BytesIO()
@@ -104,6 +116,14 @@ def read_events_np(
     :param size: ``(H, W)`` of the sensor, checked where given.
     :raises FileNotFoundError: if there is no such folder.
     :raises ValueError: if a recording cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> one = make_events([2, 5], [1, 0], [1, 0], [0, 1])
+    >>> with TemporaryDirectory() as root:
+    ...     _ = write_events_np(root, "train", [one, one], np.array([1, 0]), ["cat", "dog"])
+    ...     recordings, labels, classes = read_events_np(root, "train")
+    >>> len(recordings), labels.tolist(), classes
+    (2, [0, 1], ['cat', 'dog'])
     """
     folder = Path(root) / "events_np" / plain_name(split)
     if not folder.is_dir():
@@ -125,10 +145,20 @@ def write_events_np(
 
     :param labels: index of each recording's class, ``[N]``.
     :param classes: names of the classes, in ascending order: SpikingJelly numbers them so.
+    :param root: the folder that will hold ``events_np``.
+    :param split: ``train`` or ``test``.
+    :param recordings: structured arrays of events, one per sample.
     :return: the folder of the split.
     :raises ValueError: if numbers of recordings and labels differ, a label has no class, names are not ascending,
         or the name of the split or of a class is a path.
     :raises OSError: if the folder cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> one = make_events([2, 5], [1, 0], [1, 0], [0, 1])
+    >>> with TemporaryDirectory() as root:
+    ...     folder = write_events_np(root, "train", [one, one], np.array([0, 0]), ["cat", "dog"])
+    ...     sorted(path.name for path in (folder / "cat").iterdir())
+    ['000000.npz', '000001.npz']
     """
     labels = np.asarray(labels)
     if len(labels) != len(recordings) or list(classes) != sorted(set(classes)):

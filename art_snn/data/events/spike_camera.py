@@ -27,6 +27,13 @@ def read_spike_camera(path: str | os.PathLike[str], size: tuple[int, int] = (250
         read those, and drop the head by ``spikes[..., :400]``.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if the file is not a whole number of frames of that size.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "one.dat"
+    ...     _ = path.write_bytes(bytes([0b00000001, 0b10000000]))
+    ...     read_spike_camera(path, size=(2, 4)).tolist()  # two frames of eight bits, the lowest row first
+    [[[0, 0, 0, 0], [1, 0, 0, 0]], [[0, 0, 0, 1], [0, 0, 0, 0]]]
     """
     height, width = _check_size(size)
     path = Path(path)
@@ -51,6 +58,13 @@ def write_spike_camera(spikes: Array, path: str | os.PathLike[str]) -> Path:
     :return: the path.
     :raises ValueError: if the array has another number of axes, or values other than 0 and 1.
     :raises OSError: if the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> spikes = np.eye(8)[None]
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_spike_camera(spikes, Path(folder) / "one.dat")
+    ...     bool((read_spike_camera(path, size=(8, 8)) == spikes).all())
+    True
     """
     spikes = np.asarray(spikes)
     if spikes.ndim != 3 or 0 in spikes.shape[1:] or not bool(((spikes == 0) | (spikes == 1)).all()):

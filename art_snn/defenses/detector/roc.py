@@ -18,7 +18,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class DetectionCurve:
-    """False- and true-positive rates over all thresholds, and the area under them."""
+    """False- and true-positive rates over all thresholds, and the area under them.
+
+    :param fpr: false-positive rates, ascending, 0 to 1.
+    :param tpr: the true-positive rate at each of them.
+    :param auc: area under the curve: 1 for perfect scores, 0.5 for chance.
+
+    >>> curve = DetectionCurve(np.array([0.0, 0.1, 1.0]), np.array([0.4, 0.8, 1.0]), auc=0.87)
+    >>> curve.tpr_at(0.05)
+    0.4
+    """
 
     fpr: Array
     tpr: Array

@@ -63,6 +63,10 @@ class Entry:
     :param neuron: neuron that the network of the zoo is built with.
     :param events: whether it needs spike trains as input.
     :param masks: whether it is a gradient-masking suspect by construction.
+
+    >>> entry = TRAINERS["stog"]
+    >>> entry.title, entry.neuron, entry.masks
+    ('stochastic gates', 'gated', True)
     """
 
     title: str
