@@ -101,10 +101,13 @@ def evaluate(
     notes: Mapping[str, Any] | None = None,
     training: Sequence[Record] = (),
     store: ResultStore | None = None,
+    probing: bool = True,
 ) -> Comparison:
     """:func:`compare`, with notes for the run's header and the training records of its models.
 
     :param store: finished cells; by default those in ``out``, which the caller has locked.
+    :param probing: measure convergence, surrogates and gradients as well, and let the flags of a model see what was
+        transferred to it. A sweep does neither: each of its cells stands or fails alone.
     """
     names = dict.fromkeys(attacks if attacks is not None else ATTACKS)
     chosen = [attack_named(name, norm) for name in names]
@@ -123,14 +126,14 @@ def evaluate(
         for name, networks in subjects.items():
             for subject, cells in zip(networks, own[name], strict=True):
                 bar.set_description(f"{name}: flags")
-                records += [*cells, _judge(subject, cells, moved, measurement)]
+                records += [*cells, _judge(subject, cells, moved if probing else [], measurement)]
                 bar.update()
         records += moved
         for subject in every:
             bar.set_description(f"{subject.name}: operations")
             records += examine(measurement, subject, carried, budgets[-1])
             bar.update()
-        if budgets[-1] > 0:
+        if probing and budgets[-1] > 0:
             telling = inscribed(comparison_of(records).telling_eps, norm, x[0].size)
             for networks in subjects.values():
                 bar.set_description(f"{networks[0].name}: probes")

@@ -40,7 +40,8 @@ def test_main_job_writes_everything(uninterrupted):
     kinds = {record["kind"] for record in records(folder)}
     assert kinds == {
         "run", "train", "clean", "attack", "flags", "transfer", "work", "time", "raster", "cost", "summary", "test",
-        "work_mean", "verdict", "references",
+        "work_mean", "verdict", "references", "samples", "convergence", "surrogates", "gradients", "aurc",
+        "gap", "index",
     }  # fmt: skip
     assert len(list((folder / "models").iterdir())) == 2
 

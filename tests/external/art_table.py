@@ -19,11 +19,16 @@ BOTH, TRAINED = ("canary", "snn"), ("snn",)
 NUMBERS = "asserts numbers of ART's reference weights"
 CHILDREN = "re-assembles the network from its direct children, which a `SpikingNetwork` has others of"
 
+NUMBERED = "asks for layer 0 and expects the convolution; here the spike code is layer 0"
+
 ASSERTED: dict[tuple[str, str], Reason] = {
     ("estimators/classification/test_deeplearning_common.py", "test_repr"): Reason(
         BOTH, "asserts the names of the class and of the layers"
     ),
     ("classifiersFrameworks/test_pytorch.py", "test_get_activation_modular"): Reason(BOTH, CHILDREN),
+    ("defences/detector/evasion/test_binary_activation_detector.py", "test_binary_activation_detector"): Reason(
+        BOTH, NUMBERED
+    ),
     ("classifiersFrameworks/test_pytorch.py", "test_custom_loss_gradient_modular"): Reason(BOTH, CHILDREN),
 }
 """By file and name of the test."""

@@ -78,6 +78,7 @@ def test_the_limit_decides_the_size_of_a_piece():
 
 def test_speed_parts_a_batch_and_runs_nothing_twice(monkeypatch):
     net = network(None)
+    net.fast = True
     x = images().requires_grad_(True)
     whole = torch.autograd.grad(net(x).pow(2).sum(), x)[0]
     monkeypatch.setattr(memory, "_BLOCK", 40_000)

@@ -17,7 +17,10 @@ from art_snn.evaluation.flags.order import knowing, least, standing
 from art_snn.evaluation.flags.trials import Trial
 from art_snn.evaluation.seeding import derived_seed, seeded_globals
 
+Array = np.ndarray[Any, np.dtype[Any]]
 _SHARE = 0.002
+_IMAGES = 50
+"""Random images among which a walk finds its start."""
 
 
 class BlackBox(Check):
@@ -94,17 +97,35 @@ def _walk(evidence: Evidence) -> dict[str, Any]:
         rows = evidence.unbroken[: plan.hops]
         if len(rows) == 0:
             return {"tried": 0, "broken": 0, "reason": "no sample withstands the gradient attacks"}
-        x, y = evidence.few[0][rows], evidence.few[1][rows]
         seed = derived_seed(evidence.seed, "hopskipjump")
+        starts, started = _starts(evidence, rows, seed)
+        x, y = evidence.few[0][rows[started]], evidence.few[1][rows[started]]
+        if len(x) == 0:
+            return {"tried": len(rows), "broken": 0, "reason": f"no random image of {_IMAGES} is of another class"}
         with seeded_globals(seed):
             attack = HopSkipJump(
                 evidence.classifier, norm=np.inf, max_iter=plan.hop_steps, max_eval=200, init_eval=40, init_size=50,
                 verbose=False,
             )  # fmt: skip
-            x_adv = np.asarray(attack.generate(x))
+            x_adv = np.asarray(attack.generate(x, x_adv_init=starts))
     except FAILURES as error:
         return {"tried": 0, "broken": 0, "reason": " ".join(str(error).split())[:200]}
     distance = np.abs(x_adv.astype(np.float64) - x).reshape(len(x), -1).max(1)
     inside = distance <= evidence.eps * (1 + 1e-6)
     fallen = inside & (evidence.logits(x_adv.astype(np.float32), derived_seed(seed, "judge"), 20).argmax(1) != y)
     return {"tried": len(rows), "broken": int(fallen.sum()), "distance": [float(d) for d in distance]}
+
+
+def _starts(evidence: Evidence, rows: Array, seed: int) -> tuple[Array, Array]:
+    """A random image of another class for each row that finds one, and which rows do, boolean.
+
+    ART would draw them from a generator that nobody can seed.
+    """
+    clip = evidence.classifier.clip_values
+    low, high = (float(evidence.x.min()), float(evidence.x.max())) if clip is None else clip
+    shape = (_IMAGES, *evidence.x.shape[1:])
+    images = np.random.default_rng(derived_seed(seed, "starts")).uniform(low, high, size=shape).astype(np.float32)
+    classes = np.asarray(evidence.classifier.predict(images)).argmax(1)
+    others = classes[None, :] != evidence.few[1][rows][:, None]
+    started = others.any(1)
+    return images[others.argmax(1)[started]], started

@@ -39,11 +39,11 @@ class Finished(ResultStore):
         self.folder, self.records = folder, records
 
     def add(self, record: Record) -> Record:
-        """Take in what is derived from cells.
+        """Take in what is derived from cells, and the samples themselves.
 
         :raises RuntimeError: for a cell, which should have been found.
         """
-        if record["kind"] not in DERIVED and record["key"] not in self.records:
+        if record["kind"] not in (*DERIVED, "samples") and record["key"] not in self.records:
             raise RuntimeError(f"a {record['kind']} cell of {record.get('model')} was not planned")
         self.records[record["key"]] = record
         return record
@@ -119,7 +119,7 @@ class Assembly:
         return evaluate(
             classifiers, x, y, group.threat.eps, attacks=group.threat.attacks, norm=group.threat.norm,
             seed=self.sweep.seed, verbose=False, notes=notes, training=list(training.values()),
-            store=Finished(self.folder, {**records, **training}),
+            store=Finished(self.folder, {**records, **training}), probing=False,
         )  # fmt: skip
 
     def _complete(self, group: Group) -> list[str]:

@@ -33,7 +33,7 @@ OFF = {
 @pytest.mark.parametrize("name", OFF)
 def test_off_is_plain_training(name, few, classify, same_weights):
     plain, other = classify(), classify()
-    plain.model.fast = name != "hire"  # whose periods step through SpikingJelly's own neurons
+    plain.model.fast = other.model.fast and name != "hire"  # whose periods step through SpikingJelly's own neurons
     PlainTrainer(plain, validation=0.0, seed=3).fit(*few, batch_size=16, nb_epochs=2)
     OFF[name](other, validation=0.0, seed=3).fit(*few, batch_size=16, nb_epochs=2)
     assert same_weights(plain, other)
