@@ -30,7 +30,7 @@ WITHOUT_EXAMPLE = {
     "art_snn.evaluation.sweep.run.run_sweep": "trains networks: tests/evaluation/sweep/test_run.py",
 }
 """Why a name has no example, and where it is run instead; what is abstract has examples in its subclasses."""
-EXPLAINED = [item for item in ITEMS if item.home not in WITHOUT_EXAMPLE]
+SHOWN = [item for item in ITEMS if item.home not in WITHOUT_EXAMPLE]
 
 
 def has_example(value):
@@ -71,9 +71,7 @@ def test_parameters_are_described(item):
     assert not undescribed(item), f"{item.home}: no words on {undescribed(item)}"
 
 
-@pytest.mark.parametrize(
-    "item", [item for item in ITEMS if item.home not in WITHOUT_EXAMPLE], ids=lambda item: item.name
-)
+@pytest.mark.parametrize("item", SHOWN, ids=lambda item: item.name)
 def test_example(item):
     assert has_example(item.value), f"{item.home} has no example"
 
