@@ -49,6 +49,12 @@ class Comparison:
     :param transfer: outcomes of the second model on what was made against the first, per pair and budget.
     :param seed: seed of the bootstrap.
     :param norm: of the budgets: ``inf``, 2 or 1.
+    :param images: a few clean and adversarial samples per model, for the report.
+
+    >>> right, broken = np.ones(4, dtype=bool), np.array([True, True, True, False])
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {("snn", "pgd", 0.1): broken}, {"snn": []})
+    >>> result.accuracy("snn", eps=0.1).value, result.valid("snn")
+    (0.75, True)
     """
 
     models: list[str]

@@ -54,6 +54,15 @@ def diagnose(
     :raises TypeError: if ``classifier`` or a source is not an ART PyTorch classifier.
     :raises ValueError: for a budget or a time that is not positive, samples and labels that do not fit, or a source
         with other inputs or classes.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> plan = Plan(8, 4, 2, 1, 4, 4, hops=0, nes_samples=8, nes_points=1, grid=3, points=2)
+    >>> net = mlp((1, 8, 8), 10, hidden=(8,))
+    >>> net.body[-1].bias.data[0] = 9.0  # every sample gets the same answer
+    >>> report = diagnose(tiny.classifier(net), *tiny.samples(8), eps=0.1, plan=plan)
+    >>> report.valid, report.flags["E8"].raised
+    (False, True)
     """
     _check_classifier(classifier)
     for name, source in (sources or {}).items():

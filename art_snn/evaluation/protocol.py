@@ -75,6 +75,13 @@ def compare(
         missing budget, an unknown attack.
     :raises RuntimeError: if another process is at work in ``out``.
     :raises OSError: if ``out`` cannot be written.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> clf, (x, y) = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), tiny.samples(8)
+    >>> result = compare({"snn": clf}, x, y, eps=0.1, attacks=["noise"], verbose=False)
+    >>> result.accuracy("snn", eps=0.1).value <= result.accuracy("snn").value
+    True
     """
     with locked(out):
         return evaluate(models, x, y, eps, attacks=attacks, norm=norm, seed=seed, out=out, verbose=verbose)

@@ -53,6 +53,11 @@ class ReliabilityReport:
     :param cosines: mean cosine between gradients under different policies.
     :param about: budget, seed, sizes, accuracies and seconds.
     :raises ValueError: if a flag is left out.
+
+    >>> flags = {name: Flag(name, raised=name == "W1", value=0.0, threshold=0.0, text="") for name in CHECKS}
+    >>> report = ReliabilityReport(flags)
+    >>> report.valid, [flag.id for flag in report.raised]
+    (True, ['W1'])
     """
 
     flags: dict[str, Flag]

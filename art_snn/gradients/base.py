@@ -53,7 +53,17 @@ class AttackScope:
 
 
 class GradientPolicy(GuardedInit):
-    """Base class. Subclasses implement :meth:`steer`, and :meth:`check` if they cannot follow every neuron."""
+    """Base class. Subclasses implement :meth:`steer`, and :meth:`check` if they cannot follow every neuron.
+
+    >>> from art_snn.networks import mlp
+    >>> class Own(GradientPolicy):
+    ...     def steer(self, net, draw=0):
+    ...         return nullcontext()
+    >>> net = mlp((1, 8, 8), 10)
+    >>> with Own().applied(net):
+    ...     len(net.policies)  # calls and gradients in here are those of the policy
+    1
+    """
 
     modifies_forward: ClassVar[bool] = False
     """Whether gradients are taken at another forward than the network's own; success is then judged outside."""

@@ -98,6 +98,12 @@ class SpikeFunction(nn.Module):
 
     :param family: a name of table :data:`~art_snn.gradients.families.FAMILIES`.
     :param alpha: its sharpness.
+
+    >>> v = torch.tensor([-1.0, 0.0, 1.0], requires_grad=True)
+    >>> s = SpikeFunction("triangle", 1.0)(v)
+    >>> s.sum().backward()
+    >>> s.tolist(), v.grad.tolist()
+    ([0.0, 1.0, 1.0], [0.0, 1.0, 0.0])
     """
 
     spiking = True

@@ -55,6 +55,10 @@ class LayerOperations:
     ``synops`` ``[N]``: spikes times fan-out. ``macs`` ``[N]``: other non-zero values times fan-out. ``repeated``
     ``[N]``: those of ``macs`` that repeat the first step's. ``dense``: products if nothing were skipped, padding
     excluded.
+
+    >>> zero = torch.zeros(1)
+    >>> LayerOperations(synops=torch.tensor([80.0]), macs=zero, repeated=zero, dense=320.0).synops.item()
+    80.0
     """
 
     synops: Tensor
@@ -74,6 +78,14 @@ class NeuronActivity:
 class OperationCounter:
     """The account that :func:`counting` keeps; totals are per forward pass, averaged over the draws of a stochastic
     network.
+
+    >>> from art_snn.coding import Poisson
+    >>> from art_snn.networks import mlp
+    >>> net = mlp((1, 2, 2), 3, hidden=(5,), encoder=Poisson(T=4))
+    >>> with counting(net) as counter:
+    ...     _ = net(torch.ones(1, 1, 2, 2))
+    >>> counter.dense, counter.updates  # four steps of 4 x 5 + 5 x 3 products, and of five neurons
+    (140.0, 20.0)
     """
 
     def __init__(self) -> None:

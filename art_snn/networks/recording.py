@@ -27,6 +27,11 @@ class Recording:
 
     ``logits`` ``[N, K]``; ``code`` the train that enters the body ``[T, N, *]``; ``spikes`` and ``membranes``
     (potential minus threshold before the reset) ``[T, N, *]`` per layer; ``outputs`` of the body ``[T, N, K]``.
+
+    >>> from art_snn.networks import mlp
+    >>> seen = recorded(mlp((1, 2, 2), 3, hidden=(5,)), torch.rand(2, 1, 2, 2))
+    >>> seen.logits.shape, list(seen.spikes), list(seen.membranes)
+    (torch.Size([2, 3]), ['2'], ['2'])
     """
 
     logits: Tensor

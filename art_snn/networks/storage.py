@@ -32,7 +32,11 @@ _LARGEST = 10**7
 
 
 def describe(net: nn.Module) -> dict[str, Any] | None:
-    """The recipe that rebuilds ``net`` without its weights, as JSON-ready data; ``None`` for a network of one's own."""
+    """The recipe that rebuilds ``net`` without its weights, as JSON-ready data; ``None`` for a network of one's own.
+
+    >>> describe(mlp((1, 8, 8), 10, hidden=(32,)))["arguments"]["hidden"], describe(nn.Linear(2, 2))
+    ([32], None)
+    """
     recipe: dict[str, Any] | None = getattr(net, "recipe", None)
     if recipe is None or not isinstance(net, SpikingNetwork):
         return recipe
@@ -51,6 +55,12 @@ def save(net: nn.Module, path: str | os.PathLike[str]) -> Path:
     :param path: file to write; a suffix ``.safetensors`` is customary. An existing file is replaced in one step.
     :return: the path.
     :raises OSError: if the folder cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save(mlp((1, 2, 2), 3, hidden=(5,)), Path(folder) / "net.safetensors")
+    ...     path.name, path.is_file()
+    ('net.safetensors', True)
     """
     return write_whole(Path(path), packed(net))
 
@@ -69,6 +79,14 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
     :return: the network.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if the file is damaged, holds no recipe and ``into`` is missing, or does not fit ``into``.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> net = mlp((1, 2, 2), 3, hidden=(5,))
+    >>> with TemporaryDirectory() as folder:
+    ...     again = load(save(net, Path(folder) / "net.safetensors"))
+    >>> x = torch.rand(2, 1, 2, 2)
+    >>> bool((again(x) == net(x)).all())
+    True
     """
     path = Path(path)
     if not path.is_file():

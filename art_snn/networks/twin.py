@@ -23,6 +23,11 @@ class AnalogNetwork(nn.Module):
 
     :param body: any module ``[N, *] -> [N, K]``; SpikingJelly layers must be in single-step mode.
     :param over_time: whether the input is event frames ``[N, T, *]``, of which ``body`` sees the mean over time.
+
+    >>> import torch
+    >>> net = AnalogNetwork(nn.Sequential(nn.Flatten(), nn.Linear(8, 3)), over_time=True)
+    >>> net(torch.zeros(5, 4, 2, 2, 2)).shape  # five samples of four event frames
+    torch.Size([5, 3])
     """
 
     def __init__(self, body: nn.Module, *, over_time: bool = False) -> None:

@@ -78,6 +78,17 @@ def record_signature(net: nn.Module, x: Tensor, batch_size: int = 64) -> None:
     :param x: clean samples ``[N, *]``, of the training set.
     :param batch_size: samples per forward pass.
     :raises ValueError: if there is no such neuron, or no sample.
+
+    >>> neuron = HomeostaticLIF(T=2, shape=(1,))
+    >>> class Twice(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.neuron = neuron
+    ...     def forward(self, x):
+    ...         return self.neuron(torch.stack([x, x]))
+    >>> record_signature(Twice(), torch.tensor([[0.5], [0.7]]))
+    >>> neuron.signature.shape
+    torch.Size([2, 1])
     """
     neurons = [module for module in net.modules() if isinstance(module, HomeostaticLIF)]
     if not neurons or not len(x):

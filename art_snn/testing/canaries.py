@@ -48,6 +48,10 @@ class Canary:
     :param build: makes the ART classifier.
     :param samples: makes samples and labels.
     :param attacks: attacks under test, where the fault is in one.
+
+    >>> one = Canary("mine", "constant classifier", ("E8",), build=CANARIES["c11"].build)
+    >>> one.honest, one.samples()[0].shape
+    (False, (64, 1, 8, 8))
     """
 
     id: str

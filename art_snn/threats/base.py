@@ -17,6 +17,11 @@ class ThreatModel(GuardedInit, ABC):
 
     Subclasses compute in float64 or in whole numbers, take arrays or tensors ``[N, *]`` and answer in the kind of the
     first, one entry per sample.
+
+    >>> from art_snn.threats import Linf
+    >>> threat = Linf(0.5)
+    >>> isinstance(threat, ThreatModel), threat.is_zero, threat
+    (True, False, Linf(0.5))
     """
 
     @property

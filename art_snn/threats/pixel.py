@@ -29,6 +29,10 @@ class PixelBudget(ThreatModel):
     :param clip_values: ``(low, high)`` of legal values, numbers or arrays that broadcast to a sample; ``None`` for no
         range.
     :raises ValueError: if ``eps`` is negative or NaN, or the range is empty.
+
+    >>> budget = pixel_budget("inf", 0.5)
+    >>> isinstance(budget, PixelBudget), budget.usage(torch.zeros(1, 2), torch.tensor([[0.0, 0.25]])).tolist()
+    (True, [0.25])
     """
 
     norm: ClassVar[float]

@@ -121,6 +121,15 @@ class SpikeCompatibleImages(PixelAttack):
 
     The remaining parameters are those of :class:`~art_snn.attacks.evasion.pixel.PixelAttack`. Successes are judged on
     the image classifier itself, by votes where its code is stochastic.
+
+    >>> from art_snn.coding import Poisson
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> x, y = tiny.samples(4)
+    >>> clf = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,), encoder=Poisson(T=4)))
+    >>> attack = SpikeCompatibleImages(clf, eps=0.1, max_iter=2)
+    >>> bool(attack.threat.contains(x, attack.generate(x, y)).all())
+    True
     """
 
     loss_types = ("ce", "margin", "dlr")

@@ -44,6 +44,18 @@ class ValidatedTrainer(Trainer, ABC):
     :param verbose: show a progress bar.
     :raises TypeError: if ``classifier`` is no ART PyTorch classifier.
     :raises ValueError: without an optimizer, for a share outside [0, 0.5], or with preprocessing in numpy.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> class Scaled(ValidatedTrainer):
+    ...     def loss(self, x, y):
+    ...         return 2 * super().loss(x, y)
+    >>> net = mlp((1, 8, 8), 10, hidden=(8,))
+    >>> clf = tiny.classifier(net, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    >>> trainer = Scaled(clf, validation=0.5)
+    >>> trainer.fit(*tiny.samples(20), nb_epochs=1)
+    >>> sorted(trainer.history[0])
+    ['epoch', 'loss', 'validation_clean']
     """
 
     accepts: tuple[type, ...] = (PyTorchClassifier,)

@@ -73,6 +73,15 @@ class LinfTrainer(ValidatedTrainer):
     The remaining parameters are those of :class:`~art_snn.defenses.trainer.base.ValidatedTrainer`.
 
     :raises ValueError: for a budget, step or number of steps out of range.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> net = mlp((1, 8, 8), 10, hidden=(8,))
+    >>> clf = tiny.classifier(net, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    >>> trainer = LinfTrainer(clf, eps=0.1, max_iter=2, validation=0.5)
+    >>> trainer.fit(*tiny.samples(20), nb_epochs=1)
+    >>> sorted(trainer.history[0])
+    ['epoch', 'loss', 'validation_clean', 'validation_robust']
     """
 
     perturbs = True

@@ -26,6 +26,9 @@ class Joules:
 
     :param compute: arithmetic.
     :param memory: fetching weights and membranes, as an upper bound.
+
+    >>> Joules(compute=136.0, memory=10_000.0).total
+    10136.0
     """
 
     compute: float

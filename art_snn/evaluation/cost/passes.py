@@ -16,7 +16,17 @@ from art_snn.networks import SpikingNetwork
 
 @dataclass
 class Cost:
-    """Sample counts: one batch of 64 adds 64, times the draws of a stochastic network."""
+    """Sample counts: one batch of 64 adds 64, times the draws of a stochastic network.
+
+    :param forwards: samples sent forward.
+    :param backwards: samples differentiated.
+    :param seconds: wall-clock time.
+
+    >>> cost = Cost()
+    >>> cost.forwards += 64
+    >>> cost
+    Cost(forwards=64, backwards=0, seconds=0.0)
+    """
 
     forwards: int = 0
     backwards: int = 0
@@ -28,6 +38,13 @@ def counted(model: nn.Module) -> Iterator[Cost]:
     """Count what passes through ``model`` inside the context.
 
     ART runs a plain ``nn.Sequential`` child by child, past its own hooks; there its last child is watched.
+
+    >>> import torch
+    >>> net = nn.Linear(2, 3)
+    >>> with counted(net) as cost:
+    ...     net(torch.zeros(5, 2)).sum().backward()
+    >>> cost.forwards, cost.backwards
+    (5, 5)
     """
     cost = Cost()
     watched = model[-1] if isinstance(model, nn.Sequential) and len(model) else model

@@ -36,6 +36,10 @@ class Work:
     :param rates: spikes per neuron and step, for each layer of neurons.
     :param acs_low: 5 % quantile of ``acs`` over samples.
     :param acs_high: 95 % quantile.
+
+    >>> found = Work(acs=100.0, macs=10.0, macs_cached=10.0, dense=400.0, updates=20.0, parameters=50)
+    >>> found.energy("45nm-fp32").compute
+    154.0
     """
 
     acs: float

@@ -33,6 +33,10 @@ class Flag:
     :param samples: how many samples the value is over.
     :param seed: seed of the draws behind it.
     :param details: further numbers, JSON-ready.
+
+    >>> flag = Flag("E1", raised=True, value=1.0, threshold=0.0, text="no gradient")
+    >>> flag.invalidates, flag.page
+    (True, 'docs/flags.md#e1')
     """
 
     id: str
@@ -76,6 +80,9 @@ class Reading:
     :param found: what was found, in words; stands in front of the advice.
     :param details: further numbers, JSON-ready.
     :param threshold: the limit, where it depends on the number of samples.
+
+    >>> Reading(0.25, samples=40, found="10 of 40 samples have no gradient").value
+    0.25
     """
 
     value: float
@@ -91,7 +98,19 @@ class NotApplicableError(Exception):
 
 
 class Check(ABC):
-    """One rule. Subclasses name it and measure."""
+    """One rule. Subclasses name it and measure.
+
+    >>> class Big(Check):
+    ...     id, title, rule, advice, threshold = "W99", "loud", "inputs up to 0.9", "scale the inputs", 0.9
+    ...     def measure(self, evidence):
+    ...         return Reading(float(evidence.x.max()), samples=len(evidence.x))
+    >>> from art_snn.evaluation.flags import Evidence
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> flag = Big().judge(Evidence(tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), *tiny.samples(4), eps=0.1))
+    >>> flag.raised, flag.value, flag.samples
+    (True, 1.0, 4)
+    """
 
     id: ClassVar[str]
     title: ClassVar[str]

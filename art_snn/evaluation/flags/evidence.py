@@ -45,6 +45,12 @@ class Evidence:
     :param clean: outcomes without attack that go with ``trials``.
     :param all_labels: labels of all samples, where ``y`` holds only some.
     :param sources: other models of the same task, whose adversarial examples are tried on this one, by name.
+
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> evidence = Evidence(tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,))), *tiny.samples(4), eps=0.1)
+    >>> evidence.z.shape, evidence.right.shape
+    ((4, 10), (4,))
     """
 
     def __init__(

@@ -37,6 +37,9 @@ class Plan:
     :param nes_points: samples that it is made for.
     :param grid: side of the loss landscape.
     :param points: random points for the stability of the loss.
+
+    >>> Plan(probes=16, samples=8).record()["samples"]
+    8
     """
 
     probes: int = 64

@@ -27,5 +27,13 @@ def judge_all(evidence: Evidence) -> list[Flag]:
     """Every flag of one model, in the order of :data:`CHECKS`.
 
     :param evidence: what was measured.
+
+    >>> from art_snn.evaluation.flags import Plan
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> plan = Plan(8, 4, 2, 1, 4, 4, hops=0, nes_samples=8, nes_points=1, grid=3, points=2)
+    >>> clf = tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,)))
+    >>> [flag.id for flag in judge_all(Evidence(clf, *tiny.samples(8), eps=0.1, plan=plan))][:3]
+    ['E1', 'E2', 'E3']
     """
     return [check.judge(evidence) for check in CHECKS.values()]

@@ -30,6 +30,10 @@ class Trial:
     :param used: largest share of the budget that any sample used; 1 is all of it.
     :param missed: samples that had been broken during the search and were returned unbroken.
     :param error: why the attack could not run; its samples then count as unbroken.
+    :param details: further numbers, JSON-ready.
+
+    >>> Trial("pgd", "white-box", 0.1, np.array([True, False])).accuracy
+    0.5
     """
 
     name: str

@@ -20,6 +20,12 @@ def security_curves(result: Comparison, ax: Axes | None = None) -> Axes:
 
     :param result: a finished comparison.
     :param ax: axes to draw into; a new figure without them.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right = np.ones(4, dtype=bool)
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {("snn", "pgd", 0.1): ~right}, {"snn": []})
+    >>> security_curves(result).lines[0].get_ydata().tolist()
+    [100.0, 0.0]
     """
     ax = new_figure(6.4, 4.2).add_subplot() if ax is None else ax
     budgets = [0.0, *(eps for eps in result.eps if eps > 0)]
@@ -42,6 +48,12 @@ def attack_bars(result: Comparison, ax: Axes | None = None) -> Axes:
 
     :param result: a finished comparison.
     :param ax: axes to draw on; new ones by default.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right = np.ones(4, dtype=bool)
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {("snn", "pgd", 0.1): ~right}, {"snn": []})
+    >>> [label.get_text() for label in attack_bars(result).get_xticklabels()]
+    ['clean', 'pgd', 'worst case']
     """
     ax = new_figure(7.2, 3.6).add_subplot() if ax is None else ax
     eps = result.telling_eps
@@ -65,6 +77,12 @@ def attack_ladder(result: Comparison, ax: Axes | None = None) -> Axes:
 
     :param result: a finished comparison.
     :param ax: axes to draw on; new ones by default.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right = np.ones(4, dtype=bool)
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {("snn", "pgd", 0.1): ~right}, {"snn": []})
+    >>> [bar.get_width().item() for bar in attack_ladder(result).patches]
+    [100.0]
     """
     eps = result.telling_eps
     steps = ["wrong when clean", *result.attacks, *(["transfer"] if result.transfer else []), "other budgets", "robust"]
@@ -112,6 +130,16 @@ def transfer_map(result: Comparison, ax: Axes | None = None) -> Axes:
     :param result: a finished comparison.
     :param ax: axes to draw on; new ones by default.
     :raises ValueError: if nothing was transferred.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right, names = np.ones(4, dtype=bool), ["ann", "snn"]
+    >>> record = {"kind": "transfer", "attack": "pgd"}
+    >>> outcomes = {(name, "pgd", 0.1): ~right for name in names}
+    >>> moved = {("ann", "snn", 0.1): right, ("snn", "ann", 0.1): ~right}
+    >>> clean, flags = {name: right for name in names}, {name: [] for name in names}
+    >>> result = Comparison(names, ["pgd"], [0.1], clean, outcomes, flags, [record], transfer=moved)
+    >>> transfer_map(result).images[0].get_array().tolist()
+    [[0.0, 100.0], [0.0, 0.0]]
     """
     if not result.transfer:
         raise ValueError(explain("one model, or no gradient attack", "something to transfer", "compare two models"))

@@ -18,7 +18,13 @@ _SVG = {"svg.hashsalt": "art-snn", "svg.fonttype": "path"}
 
 
 def plain_text() -> AbstractContextManager[None]:
-    """Inside, names are drawn as they are written: a dollar sign is no formula."""
+    """Inside, names are drawn as they are written: a dollar sign is no formula.
+
+    >>> from matplotlib import rcParams
+    >>> with plain_text():
+    ...     rcParams["text.parse_math"]
+    False
+    """
     return rc_context({"text.parse_math": False})
 
 
@@ -27,6 +33,9 @@ def new_figure(width: float, height: float) -> Figure:
 
     :param width: in inches.
     :param height: in inches.
+
+    >>> new_figure(4.0, 3.0).get_size_inches().tolist()
+    [4.0, 3.0]
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -37,6 +46,9 @@ def svg(figure: Figure) -> str:
     """The figure as SVG text, the same for the same data.
 
     :param figure: a figure of matplotlib.
+
+    >>> svg(new_figure(1.0, 1.0))[:4]
+    '<svg'
     """
     buffer = io.StringIO()
     with rc_context(_SVG):
@@ -49,6 +61,9 @@ def png(figure: Figure) -> bytes:
     """The figure as a PNG.
 
     :param figure: a figure of matplotlib.
+
+    >>> png(new_figure(1.0, 1.0))[1:4]
+    b'PNG'
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})

@@ -19,6 +19,15 @@ def example_images(result: Comparison) -> Figure | None:
     """Clean samples above each model's adversarial ones; a red frame marks a broken sample.
 
     Of event frames ``[T, 2, H, W]`` the mean over time and polarity is drawn: where something changed.
+
+    :param result: a finished comparison.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> x = np.zeros((2, 1, 4, 4))
+    >>> images = {"clean": x, "snn": {"x_adv": x, "correct": np.array([True, False]), "attack": "pgd"}}
+    >>> figure = example_images(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, images=images))
+    >>> len(figure.axes)  # two samples, clean and adversarial
+    4
     """
     shown: dict[str, Any] = result.images
     if "clean" not in shown or np.ndim(shown["clean"]) not in (4, 5):

@@ -43,7 +43,14 @@ def in_order(names: Iterable[str]) -> list[str]:
 def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy left over the steps of Auto-PGD on the margin; right of the rule, after each further restart.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if it was not measured.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "convergence", "model": "snn", "steps": [0, 10], "accuracy": [1.0, 0.5], "restarts": [0.5]}
+    >>> convergence(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record])).lines[0].get_ydata().tolist()
+    [100.0, 50.0]
     """
     records = probed(result, "convergence", "accuracy")
     ax = new_figure(6.4, 3.8).add_subplot() if ax is None else ax
@@ -70,7 +77,16 @@ def convergence(result: Comparison, ax: Axes | None = None) -> Axes:
 def surrogate_spread(result: Comparison, ax: Axes | None = None) -> Axes:
     """Accuracy left under each surrogate of the pool: the wider the row, the more one surrogate alone would flatter.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if it was not measured.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right, cell = np.ones(4, dtype=bool), ("snn", "pgd", 0.1)
+    >>> record = {"kind": "surrogates", "model": "snn", "accuracy": {"own": 0.9, "bptr": 0.4}, "ensemble": 0.3}
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {cell: right}, {"snn": []}, [record])
+    >>> [text.get_text() for text in surrogate_spread(result).get_legend().get_texts()]
+    ['own', 'bptr', 'all together']
     """
     records = {m: r for m, r in probed(result, "surrogates", "accuracy").items() if len(r["accuracy"]) > 1}
     if not records:
@@ -95,7 +111,14 @@ def surrogate_spread(result: Comparison, ax: Axes | None = None) -> Axes:
 def gradient_norms(result: Comparison, ax: Axes | None = None) -> Axes:
     """Histogram of the norms of input gradients, one line per model, on a logarithmic axis; zeros stand at the left.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if they were not measured.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "gradients", "model": "snn", "norms": [0.0, 0.1, 1.0]}
+    >>> float(sum(gradient_norms(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record])).lines[0].get_ydata()))
+    100.0
     """
     records = probed(result, "gradients", "norms")
     ax = new_figure(6.4, 3.4).add_subplot() if ax is None else ax
@@ -125,7 +148,15 @@ def gradient_cosines(result: Comparison, ax: Axes | None = None, model: str | No
     """Mean cosine between input gradients under the policies of the pool.
 
     :param model: the first that spikes by default.
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if none was measured.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> cosines = {"own": {"own": 1.0, "bptr": 0.2}, "bptr": {"own": 0.2, "bptr": 1.0}}
+    >>> record = {"kind": "gradients", "model": "snn", "cosines": cosines}
+    >>> gradient_cosines(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record])).images[0].get_array().tolist()
+    [[1.0, 0.2], [0.2, 1.0]]
     """
     records = {m: r for m, r in probed(result, "gradients", "cosines").items() if len(r["cosines"]) > 1}
     if not records:
@@ -149,7 +180,15 @@ def gradient_cosines(result: Comparison, ax: Axes | None = None, model: str | No
 def certificates(result: Comparison, ax: Axes | None = None) -> Axes:
     """Certified accuracy over the radius, one step curve per smoothed model with its 95 % band.
 
+    :param result: a finished comparison.
+    :param ax: axes to draw on; new ones by default.
     :raises ValueError: if no model was certified.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> share = {"value": 0.8, "low": 0.7, "high": 0.9}
+    >>> record = {"kind": "certificate", "model": "snn", "radii": [0, 1], "accuracy": [share, share], "unit": "moves"}
+    >>> certificates(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record])).get_xlabel()
+    'moves'
     """
     records = probed(result, "certificate", "accuracy")
     ax = new_figure(6.4, 3.6).add_subplot() if ax is None else ax

@@ -22,6 +22,12 @@ def pareto(result: Comparison, ax: Axes | None = None) -> Axes:
 
     :param result: a finished comparison.
     :param ax: axes to draw on; new ones by default.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> right = np.ones(4, dtype=bool)
+    >>> result = Comparison(["snn"], ["pgd"], [0.1], {"snn": right}, {("snn", "pgd", 0.1): ~right}, {"snn": []})
+    >>> pareto(result).collections[-1].get_offsets().tolist()
+    [[100.0, 0.0]]
     """
     ax = new_figure(6.4, 4.4).add_subplot() if ax is None else ax
     energies = [result.work(model).get("energy_nj", 0.0) for model in result.models]
@@ -52,6 +58,12 @@ def over_time(result: Comparison, ax: Axes | None = None) -> Axes:
     :param result: a finished comparison.
     :param ax: axes to draw on; new ones by default.
     :raises ValueError: if no model decides over time.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "time", "model": "snn", "attack": None, "accuracy": [0.5, 0.9], "decided": [30, 10]}
+    >>> axes = over_time(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record]))
+    >>> axes.lines[0].get_ydata().tolist()
+    [50.0, 90.0]
     """
     models = timed(result)
     ax = new_figure(6.4, 4.0).add_subplot() if ax is None else ax
@@ -77,6 +89,12 @@ def decisions(result: Comparison, ax: Axes | None = None, model: str | None = No
     :param ax: axes to draw on; new ones by default.
     :param model: the first that decides over time by default.
     :raises ValueError: if no model decides over time.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "time", "model": "snn", "attack": None, "accuracy": [0.5, 0.9], "decided": [30, 10]}
+    >>> axes = decisions(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record]))
+    >>> [bar.get_height().item() for bar in axes.patches]
+    [75.0, 25.0]
     """
     model = timed(result)[0] if model is None else model
     ax = new_figure(4.6, 2.8).add_subplot() if ax is None else ax
@@ -98,6 +116,11 @@ def raster(result: Comparison, ax: Axes | None = None, model: str | None = None)
     :param ax: axes to draw on; new ones by default.
     :param model: the first that spikes by default.
     :raises ValueError: if no model spikes.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "raster", "model": "snn", "layer": "2", "T": 2, "spikes": {"clean": [[0, 3], [1]]}}
+    >>> raster(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, [record])).lines[0].get_ydata().tolist()
+    [0, 3, 1]
     """
     known = spiking(result)
     record = known[next(iter(known)) if model is None else model]
@@ -119,6 +142,11 @@ def timed(result: Comparison) -> list[str]:
 
     :param result: a finished comparison.
     :raises ValueError: if there is none.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "time", "model": "snn", "attack": None, "accuracy": [0.5, 0.9], "decided": [30, 10]}
+    >>> timed(Comparison(["ann", "snn"], [], [0.1], {}, {}, {}, [record]))
+    ['snn']
     """
     found = [model for model in result.models if result.measured("time", model, attacked=False)]
     if not found:
@@ -131,6 +159,11 @@ def spiking(result: Comparison) -> dict[str, dict[str, Any]]:
 
     :param result: a finished comparison.
     :raises ValueError: if there is none.
+
+    >>> from art_snn.evaluation.comparison import Comparison
+    >>> record = {"kind": "raster", "model": "snn", "layer": "2", "T": 2, "spikes": {"clean": [[0, 3], [1]]}}
+    >>> list(spiking(Comparison(["ann", "snn"], [], [0.1], {}, {}, {}, [record])))
+    ['snn']
     """
     found = {record["model"]: record for record in result.records if record["kind"] == "raster"}
     if not found:

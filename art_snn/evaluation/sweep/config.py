@@ -65,6 +65,13 @@ class Sweep:
     :param threads: threads of every cell: they decide the last bits of sums.
     :param training: what differs from the recipe of a data set.
     :param max_cells: how many cells are allowed.
+
+    >>> sweep = parse({
+    ...     "datasets": ["digits"], "seeds": [0, 1], "samples": 50, "training": {"epochs": 5},
+    ...     "models": [{"model": "ann"}], "threats": [{"norm": "inf", "eps": [0.1], "attacks": ["fgsm"]}],
+    ... })
+    >>> sweep.seeds, sweep.recipe("digits").epochs
+    ((0, 1), 5)
     """
 
     file: str
@@ -91,10 +98,19 @@ class Sweep:
 
 
 def read_sweep(path: str | os.PathLike[str]) -> Sweep:
-    """Read and check a configuration file.
+    r"""Read and check a configuration file.
 
+    :param path: a TOML file; ``docs/sweeps.md`` has every key.
     :raises OSError: if it cannot be read.
     :raises ValueError: for anything in it that is not understood; the message says where, and the repair.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> text = 'datasets = ["digits"]\nmodels = [{model = "ann"}]\nthreats = [{norm = "inf", eps = [0.1]}]'
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sweep.toml"
+    ...     _ = path.write_text(text)
+    ...     [model.name for model in read_sweep(path).models]
+    ['ann']
     """
     path = Path(path)
     if not path.is_file():

@@ -32,6 +32,9 @@ class SweepResult:
     :param computed: how many were computed by this run.
     :param comparisons: by group.
     :param failures: a line per cell that is missing.
+
+    >>> SweepResult(Path("runs/sweep"), cells=80, computed=80, comparisons={}, failures=[]).report.name
+    'report.html'
     """
 
     folder: Path

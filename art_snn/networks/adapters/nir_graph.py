@@ -79,6 +79,13 @@ def from_nir(graph: Any, *, dt: float = 1e-4, surrogate_function: nn.Module | No
         or a ``dt`` that does not fit the time constants.
 
     See ``docs/adapters.md``.
+
+    >>> import nir
+    >>> import numpy as np
+    >>> import torch
+    >>> graph = nir.NIRGraph.from_list(nir.Affine(np.ones((2, 3)), np.zeros(2)))
+    >>> from_nir(graph)(torch.ones(4, 1, 3)).shape
+    torch.Size([4, 1, 2])
     """
     if find_spec("nir") is None:
         raise ImportError(explain("no package nir", "it, to read graphs", "pip install 'art-snn[nir]'"))

@@ -62,6 +62,11 @@ class NorseBody(nn.Module):
     :raises ValueError: for another ``time``, or a neuron without gradient (``method="heaviside"``).
 
     See ``docs/adapters.md``.
+
+    >>> import norse.torch as norse
+    >>> body = NorseBody(norse.SequentialState(nn.Linear(3, 4), norse.LIFCell(), nn.Linear(4, 2)))
+    >>> body(torch.ones(5, 1, 3)).shape, body.unreached
+    (torch.Size([5, 1, 2]), [])
     """
 
     def __init__(self, module: nn.Module, *, time: str = "outside") -> None:

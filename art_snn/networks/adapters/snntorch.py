@@ -79,6 +79,11 @@ class SNNTorchBody(nn.Module):
         function; when called, for an output of another shape.
 
     See ``docs/adapters.md``.
+
+    >>> import snntorch
+    >>> body = SNNTorchBody(nn.Sequential(nn.Linear(3, 2), snntorch.Leaky(beta=0.8, init_hidden=True)))
+    >>> body(torch.ones(5, 1, 3)).shape
+    torch.Size([5, 1, 2])
     """
 
     def __init__(self, module: nn.Module, *, time: str = "outside", output: int = 0) -> None:

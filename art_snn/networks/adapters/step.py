@@ -65,6 +65,12 @@ class SpikeSite(nn.Module):
     these libraries do not; so a zero is moved below the threshold, by the smallest normal number.
 
     :param native: the library's own spike.
+
+    >>> from art_snn.gradients import surrogate
+    >>> site = SpikeSite(NativeSpike())
+    >>> site.surrogate_function = surrogate("triangle", 1.0)
+    >>> site(torch.tensor([-1.0, 0.0, 1.0])).tolist()
+    [0.0, 0.0, 1.0]
     """
 
     steps_only = True

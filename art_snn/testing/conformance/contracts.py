@@ -47,6 +47,11 @@ class Contract:
     :param promise: what a conforming component does.
     :param fix: what to do where it does not.
     :param broken: what is wrong with a case, or ``None``.
+
+    >>> test = lambda x: None if x > 0 else f"{x}"
+    >>> positive = Contract("positive", "answers above 0", "take the exponential", test)
+    >>> positive.broken(1.0), positive.broken(-1.0)
+    (None, '-1.0')
     """
 
     name: str
@@ -57,7 +62,18 @@ class Contract:
 
 @dataclass
 class Contracts:
-    """The contracts of one kind of component."""
+    """The contracts of one kind of component.
+
+    :param kind: what conforms: ``encoder``, ``attack``, ...
+    :param listed: the contracts by name.
+
+    >>> numbers = Contracts("number")
+    >>> @numbers.contract("positive", "a number above 0", "take the absolute value")
+    ... def positive(x):
+    ...     return None if x > 0 else f"{x}"
+    >>> numbers.check(2, "two")
+    ('positive',)
+    """
 
     kind: str
     listed: dict[str, Contract] = field(default_factory=dict)

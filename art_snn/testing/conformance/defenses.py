@@ -60,6 +60,13 @@ def check_defense(
     :raises ValueError: for an unknown name in ``unless``.
 
     See ``tests/testing/conformance/test_defenses.py`` for every defense of this package.
+
+    >>> from art_snn.attacks import SNNAutoPGD
+    >>> from art_snn.networks import mlp
+    >>> from art_snn.testing import tiny
+    >>> make = lambda seed: tiny.classifier(mlp((1, 8, 8), 10, hidden=(8,), seed=seed))
+    >>> check_defense(make, make, lambda clf: SNNAutoPGD(clf, eps=0.05, max_iter=2))
+    ('clean forward', 'gradient', 'randomness', 'seeds', 'removable', 'rebuilt', 'adaptive attack')
     """
     made = build(0)
     if not isinstance(made, PyTorchClassifier):
