@@ -132,7 +132,7 @@ def test_an_existing_file_is_replaced_whole(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         save(trained(own()), path)
     assert path.read_bytes() == before
