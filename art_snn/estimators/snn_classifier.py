@@ -24,6 +24,7 @@ from art_snn.errors import explain
 from art_snn.estimators.activations import TIME_REDUCTIONS, layer_names, record, resolve_layer
 from art_snn.estimators.checks import check_input, check_labels
 from art_snn.estimators.probe import probe_gradient
+from art_snn.estimators.saved import read_saved
 from art_snn.gradients.base import GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
 
@@ -381,15 +382,7 @@ class SNNClassifier(PyTorchClassifier):
         :raises FileNotFoundError: if there is no such file.
         """
         stem = Path(path if path is not None else config.ART_DATA_PATH) / filename
-        weights = stem.with_name(stem.name + ".model")
-        if not weights.is_file():
-            raise FileNotFoundError(
-                explain(f"no file {weights}", "a classifier saved with save(filename, path)", "check the path")
-            )
-        self.model.load_state_dict(torch.load(weights, map_location=self.device, weights_only=True))
-        state = stem.with_name(stem.name + ".optimizer")
-        if self._optimizer is not None and state.is_file():
-            self._optimizer.load_state_dict(torch.load(state, map_location=self.device, weights_only=True))
+        read_saved(stem, self.model, self._optimizer, self.device)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {

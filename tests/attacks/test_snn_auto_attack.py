@@ -11,9 +11,9 @@ from torch import nn
 
 from art_snn.attacks.evasion import PRESETS, SNNAutoAttack, SNNAutoPGD
 from art_snn.attacks.evasion import calibration as cal
+from art_snn.attacks.evasion.ascent import others
 from art_snn.attacks.evasion.candidates import Candidate, code_backward, code_backwards, full_grid, small_grid
 from art_snn.attacks.evasion.ladder import first_success
-from art_snn.attacks.evasion.snn_auto_attack import others
 from art_snn.attacks.evasion.victim import Victim
 from art_snn.coding import Direct, Latency, MembraneMean
 from art_snn.errors import GradientWarning
