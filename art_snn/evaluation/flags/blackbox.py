@@ -19,6 +19,8 @@ from art_snn.evaluation.seeding import derived_seed, seeded_globals
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _SHARE = 0.002
+_PATIENCE = 1000
+"""Questions of one walk; a walk of ten steps asks some three hundred."""
 _IMAGES = 50
 """Random images among which a walk finds its start."""
 
@@ -43,6 +45,33 @@ class BlackBox(Check):
         value, n, text, more = max(found, key=lambda entry: entry[0] - slack(_SHARE, entry[1]))
         details = {**more, "hopskipjump": walked}
         return Reading(value, samples=n, found=text, details=details, threshold=slack(_SHARE, n))
+
+
+class Walk(HopSkipJump):
+    """ART's HopSkipJump, in float32, and with an end where it would halve its step for ever.
+
+    It does so where the last binary search did not end at an adversarial point, and it asks in float64.
+    """
+
+    asked = 0
+
+    def from_start(self, x: Array, start: Array) -> Array:
+        """The walk of one sample ``[1, *]``; the sample itself where it gets stuck."""
+        self.asked = 0
+        try:
+            return np.asarray(self.generate(x, x_adv_init=start))
+        except StuckError:
+            return x
+
+    def _adversarial_satisfactory(self, samples: Array, *args: Any, **kwargs: Any) -> Any:
+        self.asked += 1
+        if self.asked > _PATIENCE:
+            raise StuckError
+        return super()._adversarial_satisfactory(samples.astype(np.float32), *args, **kwargs)
+
+
+class StuckError(RuntimeError):
+    """A walk asked too often to be on its way."""
 
 
 Found = tuple[float, int, str, dict[str, Any]]
@@ -102,12 +131,11 @@ def _walk(evidence: Evidence) -> dict[str, Any]:
         x, y = evidence.few[0][rows[started]], evidence.few[1][rows[started]]
         if len(x) == 0:
             return {"tried": len(rows), "broken": 0, "reason": f"no random image of {_IMAGES} is of another class"}
+        attack = Walk(
+            evidence.classifier, norm=np.inf, max_iter=plan.hop_steps, max_eval=200, init_eval=40, verbose=False
+        )
         with seeded_globals(seed):
-            attack = HopSkipJump(
-                evidence.classifier, norm=np.inf, max_iter=plan.hop_steps, max_eval=200, init_eval=40, init_size=50,
-                verbose=False,
-            )  # fmt: skip
-            x_adv = np.asarray(attack.generate(x, x_adv_init=starts))
+            x_adv = np.concatenate([attack.from_start(x[i : i + 1], starts[i : i + 1]) for i in range(len(x))])
     except FAILURES as error:
         return {"tried": 0, "broken": 0, "reason": " ".join(str(error).split())[:200]}
     distance = np.abs(x_adv.astype(np.float64) - x).reshape(len(x), -1).max(1)
