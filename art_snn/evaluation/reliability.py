@@ -25,8 +25,8 @@ _EXPLAINS: dict[str, tuple[str, ...]] = {
     "E5": ("E6", "W1", "W2", "W3", "W4", "W5"),
     "E6": ("W4", "W5"),
     "W7": ("W4", "W5", "W6", "W13", "W14", "W15"),
-    "W2": ("W14",),
     "W6": ("W2", "W14"),
+    "W2": ("W14",),
     "W13": ("W14",),
 }
 """Symptoms by cause, causes in the order of repair: what another flag, raised as well, explains needs no step."""

@@ -91,7 +91,8 @@ def test_killed_five_times_it_ends_alike_and_computes_nothing_twice(config, undi
         started = collections.Counter(events(tmp_path, "started"))
         finished = collections.Counter(events(tmp_path, "finished"))
         lost = [cell for cell, times in started.items() if times > finished[cell] + inflight[cell]]
-        assert len(lost) <= int(jobs)
+        # With workers, a result may be on its way while its worker has the next cell.
+        assert len(lost) <= (1 if jobs == "1" else 2 * int(jobs))
         inflight.update(lost)
     output = finish(start(config, tmp_path, "--jobs", jobs))
     assert f"{total} cells" in output
