@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND ?= Agg
 
-.PHONY: venv compare bench docs examples test test-all test-wheel art-matrix art-tests lint clean
+.PHONY: venv compare bench docs examples test test-all coverage test-wheel art-matrix art-tests lint clean
 
 venv: $(STAMP)
 
@@ -48,6 +48,9 @@ art-matrix: $(STAMP)
 # make art-tests ART_SOURCE=<unpacked source of ART> [ART_OPTIONS="--weights <folder> --mnist <file>"]
 art-tests: $(STAMP)
 	$(BIN)/python tests/external/run.py --art-source "$(ART_SOURCE)" $(ART_OPTIONS) --report docs/art-tests.md
+
+coverage: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --cov=art_snn --cov-branch
 
 test-wheel: $(STAMP)
 	$(BIN)/python tests/release/installed.py --python $(PYTHON)
