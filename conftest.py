@@ -1,5 +1,7 @@
 """Pytest settings that need code."""
 
+import inspect
+
 import pytest
 
 from art_snn import SpikingNetwork
@@ -15,5 +17,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Change the default of the argument, not the tests. Tests of the fast ways themselves ask for them by name."""
     if config.getoption("--no-fast"):
-        defaults = SpikingNetwork.__init__.__kwdefaults__
+        defaults = inspect.unwrap(SpikingNetwork.__init__).__kwdefaults__
         defaults["fast"] = False
