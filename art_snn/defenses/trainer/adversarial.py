@@ -18,7 +18,7 @@ from torch import Tensor
 
 from art_snn.conversion.robust_training import divergence, mart_loss, trades_loss
 from art_snn.defenses.trainer.linf import LinfTrainer
-from art_snn.errors import explain
+from art_snn.defenses.trainer.numbers import not_negative
 
 
 class PGDTrainer(LinfTrainer):
@@ -74,9 +74,7 @@ class TRADESTrainer(LinfTrainer):
 
     def __init__(self, classifier: Any, *, beta: float = 6.0, **kwargs: Any) -> None:
         super().__init__(classifier, **kwargs)
-        if not beta >= 0:
-            raise ValueError(explain(f"beta={beta}", "a weight of at least 0", "beta=6.0"))
-        self.beta = float(beta)
+        self.beta = not_negative("beta", beta, "weight", "6.0")
 
     def objective(self, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG002
         """Divergence from the clean outputs."""
@@ -117,9 +115,7 @@ class MARTTrainer(LinfTrainer):
 
     def __init__(self, classifier: Any, *, beta: float = 4.0, **kwargs: Any) -> None:
         super().__init__(classifier, **kwargs)
-        if not beta >= 0:
-            raise ValueError(explain(f"beta={beta}", "a weight of at least 0", "beta=4.0"))
-        self.beta = float(beta)
+        self.beta = not_negative("beta", beta, "weight", "4.0")
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """See the class."""

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from art_snn.defenses.trainer.linf import LinfTrainer
+from art_snn.defenses.trainer.numbers import not_negative
 from art_snn.errors import explain
 from art_snn.neurons import StochasticGate
 
@@ -56,9 +57,7 @@ class StochasticGateTrainer(LinfTrainer):
         if not self.gates:
             fix = 'mlp(..., neuron="gated")'
             raise ValueError(explain("a network without stochastic gates", "a StochasticGate behind its neurons", fix))
-        if not gamma >= 0:
-            raise ValueError(explain(f"gamma={gamma}", "a weight of at least 0", "gamma=5e-6"))
-        self.gamma = float(gamma)
+        self.gamma = not_negative("gamma", gamma, "weight", "5e-6")
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """See the module's text; without a budget, the loss at the clean inputs."""

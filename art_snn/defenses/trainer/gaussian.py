@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from art_snn.defenses.trainer.base import ValidatedTrainer
-from art_snn.errors import explain
+from art_snn.defenses.trainer.numbers import not_negative
 
 
 def gaussian_noise(x: Tensor, sigma: float, clip: tuple[float, float], generator: torch.Generator) -> Tensor:
@@ -56,9 +56,7 @@ class GaussianNoiseTrainer(ValidatedTrainer):
 
     def __init__(self, classifier: Any, *, sigma: float = 8 / 255, **kwargs: Any) -> None:
         super().__init__(classifier, **kwargs)
-        if not sigma >= 0:
-            raise ValueError(explain(f"sigma={sigma}", "a standard deviation of at least 0", "sigma=8 / 255"))
-        self.sigma = float(sigma)
+        self.sigma = not_negative("sigma", sigma, "standard deviation", "8 / 255")
 
     def perturb(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Noisy inputs."""

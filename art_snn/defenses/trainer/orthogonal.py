@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from art_snn.defenses.trainer.numbers import not_negative
 from art_snn.errors import explain, suggest
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -35,8 +36,7 @@ def retract(W: Tensor, beta: float) -> Tensor:
     tensor([[1., 0.],
             [0., 1.]])
     """
-    if not beta >= 0:
-        raise ValueError(explain(f"beta={beta}", "a rate of at least 0", "beta=0.004"))
+    not_negative("beta", beta, "rate", "0.004")
     limit = math.sqrt(1 + 2 / beta) if beta else math.inf
     norm = float(torch.linalg.matrix_norm(W))
     if not norm < limit:
@@ -104,9 +104,7 @@ class Retraction:
         for name in simplex:
             if name not in parameters:
                 raise ValueError(suggest(name, parameters, "parameter"))
-        if not beta >= 0:
-            raise ValueError(explain(f"beta={beta}", "a rate of at least 0", "beta=0.004"))
-        self.beta = float(beta)
+        self.beta = not_negative("beta", beta, "rate", "0.004")
         self.layers = {name: known[name] for name in (known if layers is None else layers)}
         self.simplex = [parameters[name] for name in simplex]
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator

@@ -36,6 +36,16 @@ def cross_entropy(z: Array, y: Array) -> Array:
     return np.asarray(np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(z)), y])
 
 
+def _margin_gradients(evidence: Evidence) -> tuple[Array, Array, Array]:
+    """The samples that the landscape is looked at for, their labels, and the gradients of their margins."""
+    rows = slice(0, evidence.plan.nes_points)
+    x, y = evidence.few[0][rows], evidence.few[1][rows]
+    grad, _ = evidence.gradient(x, y, "margin")
+    if grad is None or grad.shape != x.shape:
+        raise no_gradient()
+    return x, y, grad
+
+
 class Landscape(Check):
     """W13."""
 
@@ -50,11 +60,7 @@ class Landscape(Check):
 
     def measure(self, evidence: Evidence) -> Reading:
         """The share of samples whose landscape is flat or jagged."""
-        rows = slice(0, evidence.plan.nes_points)
-        x, y = evidence.few[0][rows], evidence.few[1][rows]
-        grad, _ = evidence.gradient(x, y, "margin")
-        if grad is None or grad.shape != x.shape:
-            raise no_gradient()
+        x, y, grad = _margin_gradients(evidence)
         side = evidence.plan.grid
         ticks = np.linspace(-evidence.eps, evidence.eps, side, dtype=np.float32)
         signs = np.random.default_rng(derived_seed(evidence.seed, "plane")).choice([-1.0, 1.0], size=x.shape)
@@ -95,11 +101,7 @@ class GradientQuality(Check):
 
     def measure(self, evidence: Evidence) -> Reading:
         """The mean correlation over the samples; raised where it is low."""
-        rows = slice(0, evidence.plan.nes_points)
-        x, y = evidence.few[0][rows], evidence.few[1][rows]
-        grad, _ = evidence.gradient(x, y, "margin")
-        if grad is None or grad.shape != x.shape:
-            raise no_gradient()
+        x, y, grad = _margin_gradients(evidence)
         found = []
         for i in range(len(x)):
             estimate = nes_gradient(evidence, x[i], int(y[i]), evidence.plan.nes_samples)

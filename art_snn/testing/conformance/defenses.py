@@ -12,6 +12,7 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
 
 from art_snn.errors import explain
+from art_snn.evaluation.flags.rebuild import rebuilt
 from art_snn.testing.conformance.contracts import Contracts, global_streams
 from art_snn.testing.conformance.estimators import rewound, sample_inputs
 
@@ -165,10 +166,7 @@ def _removable(case: DefenseCase) -> str | None:
 )  # fmt: skip
 def _rebuilt(case: DefenseCase) -> str | None:
     clf = case.fresh()
-    plain = PyTorchClassifier(
-        clf.model, clf._loss, clf.input_shape, clf.nb_classes, clip_values=clf.clip_values,
-        preprocessing=clf.preprocessing, preprocessing_defences=clf.preprocessing_defences or None, device_type="cpu",
-    )  # fmt: skip
+    plain = rebuilt(clf)
     z = clf.predict(case.x)
     return None if np.allclose(rewound(plain).predict(case.x), z, rtol=1e-4, atol=1e-5) else "other logits when rebuilt"
 

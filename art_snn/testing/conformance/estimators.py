@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from art.estimators.classification import PyTorchClassifier
 
+from art_snn.evaluation.flags.rebuild import rebuilt
 from art_snn.testing.conformance.contracts import Contracts, global_streams, maker, raised
 
 ESTIMATOR = Contracts("estimator")
@@ -180,10 +181,7 @@ def _true_gradient(case: EstimatorCase) -> str | None:
 )  # fmt: skip
 def _rebuilt(case: EstimatorCase) -> str | None:
     clf = case.fresh()
-    plain = PyTorchClassifier(
-        clf.model, clf._loss, clf.input_shape, clf.nb_classes, clip_values=clf.clip_values,
-        preprocessing=clf.preprocessing, preprocessing_defences=clf.preprocessing_defences or None, device_type="cpu",
-    )  # fmt: skip
+    plain = rebuilt(clf)
     z, grad = clf.predict(case.x), rewound(clf).loss_gradient(case.x, case.one_hot)
     if _surprising(_apart(rewound(plain).predict(case.x), z), len(z)):
         return "other logits"
