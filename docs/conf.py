@@ -70,25 +70,9 @@ def resolve(app, env, node, contnode):
         page = f"api/{api.topic_of(item)}"
         if page == env.docname or page in env.found_docs:
             return make_refnode(app.builder, node["refdoc"], page, name, contnode, item.title)
-    if target.startswith("art_snn") and exists(target):
+    if target.startswith("art_snn") and api.exists(target):
         return nodes.inline("", "", contnode)
     return None
-
-
-def exists(path):
-    """Whether an object or a module can be reached by its path."""
-    parts = path.split(".")
-    for cut in range(len(parts), 0, -1):
-        try:
-            value = __import__(".".join(parts[:cut]), fromlist=["_"])
-        except ImportError:
-            continue
-        for part in parts[cut:]:
-            if not hasattr(value, part) and part not in getattr(value, "__annotations__", {}):
-                return False
-            value = getattr(value, part, None)
-        return True
-    return False
 
 
 def setup(app):

@@ -114,6 +114,22 @@ def topic_of(item: Item) -> str:
     return found
 
 
+def exists(path: str) -> bool:
+    """Whether an object or a module can be reached by its path."""
+    parts = path.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            value: Any = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for part in parts[cut:]:
+            if not hasattr(value, part) and part not in getattr(value, "__annotations__", {}):
+                return False
+            value = getattr(value, part, None)
+        return True
+    return False
+
+
 def write(folder: Path) -> None:
     """Write a page per topic, and an index."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The pages' own Python runs, their links lead somewhere, and every page can be reached."""
+"""The links of the pages lead somewhere, what they name exists, and every page can be reached."""
 
 import fnmatch
 import re
@@ -8,17 +8,8 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if p.relative_to(DOCS).parts[0] not in ("generated", "_build"))
-EXECUTED = ("quickstart", "concepts", "wrap", "citing")
+TESTS = {path.name: path for path in DOCS.parent.glob("tests/**/*.py")}
 INDEX = (DOCS / "index.md").read_text()
-
-
-@pytest.mark.parametrize("name", EXECUTED)
-def test_code_runs_from_top_to_bottom(name):
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text(), flags=re.DOTALL)
-    assert blocks
-    names = {"__name__": name}
-    for block in blocks:
-        exec(compile(block, f"{name}.md", "exec"), names)  # noqa: S102
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -48,3 +39,18 @@ def test_no_page_is_an_orphan(page):
 @pytest.mark.parametrize("name", re.findall(r"\{literalinclude\} (\S+)", (DOCS / "examples.md").read_text()))
 def test_examples_and_their_outputs_are_there(name):
     assert (DOCS / name).read_text().strip()
+
+
+@pytest.mark.parametrize("page", [*PAGES, DOCS.parent / "README.md"], ids=lambda page: page.name)
+def test_what_is_named_exists(page, api):
+    text = page.read_text()
+    for name in re.findall(r"`(art_snn(?:\.\w+)+)", text):
+        assert api.exists(name), name
+    for path in re.findall(r"`((?:art_snn|benchmarks|docs|examples|tests)/[\w/.-]+)", text):
+        assert (DOCS.parent / path).exists(), path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "art-tests.md"], ids=lambda page: page.name)
+def test_tests_that_are_named_exist(page):
+    names = {*re.findall(r"^def (test_\w+)", "".join(path.read_text() for path in TESTS.values()), flags=re.MULTILINE)}
+    assert names.issuperset(name for name in re.findall(r"`(?:[\w/]+\.py::)?(test_\w+)`", page.read_text()))

@@ -1,10 +1,6 @@
 """No attack without a row, no defense without a paper or a word, no public name without a topic."""
 
-import importlib
-import sys
 from pathlib import Path
-
-import pytest
 
 from art_snn.attacks.evasion import GridAttack, PixelAttack
 from art_snn.defenses.catalogue import DEFENSES
@@ -13,24 +9,6 @@ from art_snn.evaluation import ATTACKS
 from art_snn.evaluation.attacks import SUITES
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-@pytest.fixture(scope="module")
-def tables():
-    sys.path.insert(0, str(DOCS / "tools"))
-    try:
-        return importlib.import_module("tables")
-    finally:
-        sys.path.remove(str(DOCS / "tools"))
-
-
-@pytest.fixture(scope="module")
-def api():
-    sys.path.insert(0, str(DOCS / "tools"))
-    try:
-        return importlib.import_module("api")
-    finally:
-        sys.path.remove(str(DOCS / "tools"))
 
 
 def test_every_attack_has_a_row_and_every_row_an_attack(tables):
