@@ -17,7 +17,8 @@ project = "art-snn"
 author = "The art-snn developers"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's own name
 version = release = art_snn.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "mathml", "offline"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build", "generated", "tools", "output"]
 html_theme = "furo"
 html_title = f"art-snn {version}"

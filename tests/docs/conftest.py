@@ -25,3 +25,13 @@ def tables():
 @pytest.fixture(scope="session")
 def api():
     return tool("api")
+
+
+@pytest.fixture(scope="session")
+def mathml():
+    return tool("mathml")
+
+
+@pytest.fixture(scope="session")
+def offline():
+    return tool("offline")
