@@ -1,7 +1,7 @@
 """BibTeX for exactly the methods that were used.
 
 The entries are in ``bibliography.bib``, which method has which is in :mod:`art_snn.sources`. An entry holds what we
-know for certain and no more: where a title is missing, venue, year, or the number at arXiv identify the paper.
+have seen confirmed and no more: where a title is missing, author, year and a note on what it brought identify it.
 """
 
 from __future__ import annotations

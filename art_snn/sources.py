@@ -122,7 +122,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "MARTTrainer": ("wang2020mart",),
     "MembranePerturbation": ("ding2024stable",),
     "PGDTrainer": ("madry2018towards",),
-    "QuantizedCorrelationFilter": ("marchisio2023aqf",),
+    "QuantizedCorrelationFilter": ("ahmad2023security",),
     "RAT": ("ding2022rat", "madry2018towards"),
     "RetimingAdversarialTrainer": ("retiming2026", "madry2018towards"),
     "RobustFineTuning": ("ozdenizci2024robust",),
@@ -145,7 +145,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     # defenses by name
     "at": ("madry2018towards",),
     "background-filter": _FILTERS,
-    "correlation-filter": ("marchisio2023aqf",),
+    "correlation-filter": ("ahmad2023security",),
     "dlif": ("ding2024stable",),
     "early-exit": ("timing2023", "li2023seenn"),
     "evolutionary-leak": ("xu2024feel",),

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,52 @@ def test_an_entry_can_be_found_and_parsed(key):
     assert len(fields) == len(entry.splitlines()) - 2
     assert entry.count("{") == entry.count("}")
     assert re.fullmatch(r"(19|20)\d\d", fields["year"])
-    ways = ({"title"}, {"eprint"}, {"author", "note"}, {"howpublished", "note"})
-    assert any(way <= set(fields) for way in ways)
+    assert {"title", "author"} <= set(fields) or "note" in fields, "without a title a note says what it is"
+    assert {"title", "author", "howpublished"} & set(fields)
     assert ("eprint" in fields) == ("archiveprefix" in fields)
     if not entry.startswith("@misc"):
         assert {"title", "author"} <= set(fields)
+
+
+def parsed(text):
+    """A strict reader of BibTeX: kind, key and fields of every entry, braces counted."""
+    found, at = [], 0
+    while at < len(text):
+        head = re.compile(r"\s*@(\w+)\{([\w-]+),\s*").match(text, at)
+        assert head, text[at : at + 80]
+        fields, at = {}, head.end()
+        while text[at] != "}":
+            name = re.compile(r"(\w+)\s*=\s*\{").match(text, at)
+            assert name, text[at : at + 80]
+            end, depth = name.end(), 1
+            while depth:
+                depth += {"{": 1, "}": -1}.get(text[end], 0)
+                end += 1
+            assert name[1] not in fields
+            fields[name[1]] = text[name.end() : end - 1]
+            at = re.compile(r",?\s*").match(text, end).end()
+        found.append((head[1], head[2], fields))
+        at = re.compile(r"\s*").match(text, at + 1).end()
+    return found
+
+
+NEEDED = {"article": "journal", "inproceedings": "booktitle", "misc": "year", "software": "version"}
+
+
+def test_the_file_is_bibtex_without_duplicates_and_sorted():
+    entries = parsed(files("art_snn").joinpath("bibliography.bib").read_text())
+    keys = [key for _, key, _ in entries]
+    assert keys == sorted(set(keys)) == sorted(bibliography())
+    titles = [re.sub(r"\W", "", fields["title"]).lower() for _, _, fields in entries if "title" in fields]
+    assert len(titles) == len(set(titles))
+    for kind, key, fields in entries:
+        assert NEEDED[kind] in fields, key
+        assert all(value.isascii() and value.strip() == value != "" for value in fields.values()), key
+
+
+def test_a_citation_is_bibtex():
+    for name in [*SOURCES, *OURS]:
+        assert {key for _, key, _ in parsed(citation(name))} >= set(ALWAYS)
 
 
 def test_the_package_cites_itself_as_its_citation_file_says():

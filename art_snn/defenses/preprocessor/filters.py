@@ -189,7 +189,7 @@ class QuantizedCorrelationFilter(_EventFilter):
     :param backward: ``keep`` (default), ``identity`` or ``none``.
     :raises ValueError: for a parameter out of range, or, when called, for anything but event grids.
 
-    Source: after the idea of AQF (Marchisio et al., DATE 2023, arXiv 2301.05264), whose pseudo-code we have not seen:
+    Source: after the idea of AQF (Ahmad et al., DATE 2023, arXiv 2301.05264), whose pseudo-code we have not seen:
     events are dropped by the same two tests, but are not moved to the coarse clock.
 
     >>> s = torch.zeros(2, 1, 1, 1, 4)
