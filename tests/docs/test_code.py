@@ -42,7 +42,7 @@ COMMANDS = sorted({
     (page, command.strip())
     for page, text in TEXTS.items()
     for found in re.findall(SHELL, text, flags=re.M | re.S)
-    for line in "".join(found).splitlines()
+    for line in "".join(found).replace("\\\n", " ").splitlines()
     for command in line.partition(" #")[0].split("&&")
 })  # fmt: skip
 
