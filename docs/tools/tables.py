@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from art.attacks.attack import Attack
@@ -26,6 +27,7 @@ from art_snn.sources import OURS, SOURCES
 
 GRADIENTS, QUERIES, NOTHING = "gradients", "queries", "nothing"
 SEEDED, NONE = "starts, seeded", "none"
+ACCENTS = {'"': "\u0308", "~": "\u0303", "'": "\u0301", "`": "\u0300", "^": "\u0302"}
 NORMS = {np.inf: "L∞", 2.0: "L2", 1.0: "L1", 0.0: "L0"}
 
 ROWS: dict[str, tuple[str, str, str, str, str]] = {
@@ -145,13 +147,23 @@ def source(name: str) -> str:
 
 def _short(key: str) -> str:
     fields = dict(re.findall(r"^  (\w+) = \{(.*)\},?$", bibliography()[key], flags=re.MULTILINE))
-    author = re.sub(r"[{}\\\"]", "", fields.get("author", ""))
+    author = plain(fields.get("author", ""))
     first = author.split(" and ")[0].split(",")[0]
     many = " et al." if author.count(" and ") > 1 or author.endswith("others") else ""
     second = author.split(" and ")[1].split(",")[0] if " and " in author and not many else ""
     words = first + (f" and {second}" if second else many) if author else fields.get("title", fields.get("note", key))
-    text = f"{re.sub(r'[{}]', '', words).split(':')[0]} {fields['year']}"
+    text = f"{plain(words).split(':')[0]} {fields['year']}"
     return f"[{text}](https://arxiv.org/abs/{fields['eprint']})" if "eprint" in fields else text
+
+
+def plain(tex: str) -> str:
+    r"""A name of the bibliography as it is written: accents set, braces gone.
+
+    >>> plain(r'B{\"u}chel and Ria{\~n}o, {SNN}')
+    'Büchel and Riaño, SNN'
+    """
+    accented = re.sub(r"\\([\"~'`^])\{?(\w)\}?", lambda found: normalize("NFC", found[2] + ACCENTS[found[1]]), tex)
+    return re.sub(r"[{}\\]", "", accented)
 
 
 def _unit(kind: type) -> str:

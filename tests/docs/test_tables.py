@@ -34,6 +34,15 @@ def test_norms_are_those_of_the_classes(tables):
             assert "k cells" in row
 
 
+def test_authors_are_written_with_their_accents(tables):
+    page = tables.attacks_page() + tables.defenses_page()
+    assert all(
+        f"[{name}" in page or f"| {name}" in page or f"; {name}" in page for name in ("Büchel", "Riaño", "Özdenizci")
+    )
+    assert "{" not in page
+    assert tables.plain(r"\'Etude {A}") == "Étude A"
+
+
 def test_names_of_the_command_line_are_listed(tables):
     page = tables.attacks_page()
     assert all(f"| `{name}` |" in page for name in (*ATTACKS, *SUITES))
