@@ -1,7 +1,7 @@
 r"""A spiking network as one pure module: a batch of inputs to logits.
 
 .. math:: x\,[N, *] \xrightarrow{encoder} s\,[T, N, *] \xrightarrow{body} o\,[T, N, K] \xrightarrow{decoder}
-z\,[N, K]
+          z\,[N, K]
 
 Everything that makes a spiking network differ from any other classifier is inside: the reset before and after, the
 encoder with its gradient, the time loop, the decoder, the gradient policy and the averaging over randomness. So the

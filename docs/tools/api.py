@@ -145,18 +145,39 @@ def write(folder: Path) -> None:
 
 
 def _page(title: str, items: list[Item]) -> str:
+    told: set[str] = set()
     lines = [title, "=" * len(title), ""]
     lines += [".. list-table::", "   :widths: 35 65", "   :class: api", ""]
     for item in items:
         role = {"class": "class", "exception": "exc", "function": "func", "data": "data"}[item.kind]
         lines += [f"   * - :{role}:`~{item.name}`", f"     - {item.title}"]
-    for item in items:
+    for item in sorted(items, key=lambda item: _explained(item, items)):
+        module = _module(item)
+        if module not in told:
+            told.add(module)
+            lines += _preface(module)
         lines += ["", f".. auto{item.kind}:: {item.name if item.kind != 'data' else item.home}"]
         if item.kind in ("class", "exception"):
             lines += ["   :members:", "   :show-inheritance:"]
         elif item.kind == "data":
             lines += ["   :no-value:"]
     return "\n".join(lines) + "\n"
+
+
+def _module(item: Item) -> str:
+    """The module that an object comes from."""
+    return item.home.rsplit(".", 1)[0]
+
+
+def _explained(item: Item, items: list[Item]) -> int:
+    """Place on a page: objects of one module stand together, below its text."""
+    return next(place for place, other in enumerate(items) if _module(other) == _module(item))
+
+
+def _preface(module: str) -> list[str]:
+    """The text of a module, where its mathematics stands."""
+    text = inspect.getdoc(sys.modules[module]) or ""
+    return ["", f".. automodule:: {module}", "   :no-members:", "   :no-index:"] if ".. math::" in text else []
 
 
 def _keep(path: Path, text: str) -> None:

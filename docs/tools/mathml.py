@@ -7,6 +7,7 @@ follows, and a prime as an apostrophe, so these are written out for it.
 from __future__ import annotations
 
 import re
+from itertools import cycle
 
 from docutils import nodes
 from docutils.utils.math import MathError, latex2mathml, unichar2tex
@@ -34,25 +35,35 @@ def convert(tex: str, block: bool = False) -> str:
     braces = re.sub(r"\\.|[^{}]", "", tex, flags=re.DOTALL)
     if braces.count("{") != braces.count("}"):
         raise MathError("unbalanced braces")
+    code = spelled_out(tex).translate(unichar2tex.uni2tex_table)
+    if "&" in code and r"\begin" not in code:
+        code = rf"\begin{{aligned}}{code}\end{{aligned}}"
     try:
-        code = latex2mathml.tex2mathml(spelled_out(tex).translate(unichar2tex.uni2tex_table), as_block=block)
+        code = latex2mathml.tex2mathml(code, as_block=block)
     except AttributeError as error:  # docutils closes what was never opened
         raise MathError("a part that closes nothing") from error
     return re.sub(r'<mo(?: stretchy="false"| class="math\w+")?>([|‖])</mo>', BAR, code)
 
 
 def spelled_out(tex: str) -> str:
-    r"""Fractions with their braces, primes as superscripts, dots by their long name.
+    r"""What docutils does not read, in words that it does: bare fractions, primes, dots, sizes without a side.
 
     >>> print(spelled_out(r"\tfrac12 \frac{a}b x''_t \dots, 1..T"))
     \tfrac{1}{2} \frac{a}{b} x^{\prime\prime}_t \ldots , 1\ldots T
+    >>> print(spelled_out(r"\big(x\big) \texttt{sum}"))
+    \bigl(x\bigr) \text{sum}
     """
     tex = re.sub(rf"({FRACTION})\s*({ATOM})", r"\1{\2}", tex)
     before = None
     while tex != before:
         before, tex = tex, re.sub(rf"({FRACTION}\s*{BRACED})\s*({ATOM})", r"\1{\2}", tex)
     tex = re.sub("'+", lambda found: "^{" + r"\prime" * len(found[0]) + "}", tex)
-    return re.sub(r"\\dots(?![A-Za-z])|\.{2,3}", r"\\ldots ", tex)
+    tex = re.sub(r"\\dots(?![A-Za-z])|\.{2,3}", r"\\ldots ", tex)
+    tex = re.sub(r"\\([bB]igg?)(?=[(\[]|\\[{]|\\l)", r"\\\1l", tex)
+    sides = cycle("lr")
+    tex = re.sub(r"\\([bB]igg?)\|", lambda found: rf"\{found[1]}{next(sides)}|", tex)
+    tex = re.sub(r"\\([bB]igg?)(?![A-Za-z])", r"\\\1r", tex)
+    return re.sub(r"\\textstyle\s*", "", tex).replace(r"\texttt{", r"\text{")
 
 
 def visit(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:

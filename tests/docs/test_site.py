@@ -45,6 +45,7 @@ def test_what_does_not_convert_is_an_error(wrong, mathml):
 def test_fractions_and_primes_mean_what_tex_means(mathml):
     assert mathml.convert(r"\tfrac12 x") == mathml.convert(r"\tfrac{1}{2} x")
     assert mathml.convert(r"\frac{\frac1T}\alpha 2") == mathml.convert(r"\frac{\frac{1}{T}}{\alpha}2")
+    assert mathml.convert(r"\big(\big||v| - 1\big|\big)") == mathml.convert(r"\bigl(\bigl||v| - 1\bigr|\bigr)")
     assert "<msup>" in mathml.convert("x'")
     assert "<msubsup>" in mathml.convert("x'_t")
 
