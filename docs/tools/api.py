@@ -177,7 +177,8 @@ def _explained(item: Item, items: list[Item]) -> int:
 def _preface(module: str) -> list[str]:
     """The text of a module, where its mathematics stands."""
     text = inspect.getdoc(sys.modules[module]) or ""
-    return ["", f".. automodule:: {module}", "   :no-members:", "   :no-index:"] if ".. math::" in text else []
+    lines = ["", f".. rubric:: {module}", "", f".. automodule:: {module}", "   :no-members:", "   :no-index:"]
+    return lines if ".. math::" in text else []
 
 
 def _keep(path: Path, text: str) -> None:

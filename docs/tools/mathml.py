@@ -12,10 +12,9 @@ from itertools import cycle
 from docutils import nodes
 from docutils.utils.math import MathError, latex2mathml, unichar2tex
 from sphinx.application import Sphinx
-from sphinx.util.logging import getLogger
+from sphinx.errors import ExtensionError
 from sphinx.writers.html5 import HTML5Translator
 
-LOG = getLogger(__name__)
 FRACTION = r"\\[dt]?(?:frac|binom)"
 BAR = r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>'
 """Bars are as high as the text and stand close: which are left and which right, MathML cannot know."""
@@ -67,13 +66,12 @@ def spelled_out(tex: str) -> str:
 
 
 def visit(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
-    """Write a formula; a formula that cannot be written is a warning with its place, and warnings end the build."""
+    """Write a formula, or end the build with its place: the page is not written, so the next build ends there too."""
     block = isinstance(node, nodes.math_block)
     try:
         code = convert(node.astext(), block)
     except MathError as error:
-        LOG.warning("formula %r: %s", node.astext(), error, location=node)
-        code = translator.encode(node.astext())
+        raise ExtensionError(f"{node.source}:{node.line}: formula {node.astext()!r}: {error}") from error
     tag = "div" if block else "span"
     translator.body.append(f"{translator.starttag(node, tag, '', CLASS='math')}{code}</{tag}>")
     raise nodes.SkipNode
