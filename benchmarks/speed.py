@@ -4,6 +4,7 @@
     python benchmarks/speed.py neuron network/cnn  # pieces whose names begin so
     python benchmarks/speed.py --again neuron      # once more, whether there is a line or not
     python benchmarks/speed.py --threads 2 neuron network/cnn attack
+    python benchmarks/speed.py --without-numba neuron network/cnn attack
     python benchmarks/speed.py --list              # the names
     python benchmarks/speed.py --table             # docs/benchmarks.md's tables from the lines
 
@@ -291,14 +292,14 @@ def table() -> None:
     rows = lines()
     order = list(PIECES)
     for part in dict.fromkeys(name.split("/")[0] for name in order):
-        for threads in (1, 2):
-            mine = [r for r in rows if r["part"] == part and r["threads"] == threads]
+        for threads, numba in ((1, True), (1, False), (2, True), (2, False)):
+            mine = [r for r in rows if r["part"] == part and r["threads"] == threads and r["numba"] is numba]
             mine.sort(key=lambda r: order.index(f"{r['part']}/{r['what']}"))
-            for names in dict.fromkeys(tuple(r)[3:] for r in mine):
-                print(f"\n{part}, {threads} thread{'s' * (threads > 1)}\n")
+            for names in dict.fromkeys(tuple(r)[4:] for r in mine):
+                print(f"\n{part}, {threads} thread{'s' * (threads > 1)}{'' if numba else ', without numba'}\n")
                 print("| | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
                 for row in mine:
-                    if tuple(row)[3:] == names:
+                    if tuple(row)[4:] == names:
                         print(f"| {row['what']} | " + " | ".join(shown(row[name]) for name in names) + " |")
 
 
@@ -336,12 +337,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pieces", nargs="*", help="beginnings of names")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without-numba", action="store_true", help="all layers as torch operations")
     parser.add_argument("--again", action="store_true", help="also pieces that have a line")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--table", action="store_true", help="print the tables and stop")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.without_numba:
+        sys.modules["numba"] = None  # type: ignore[assignment]
     if options.peak:
         print(peak(*json.loads(options.peak)))
     elif options.table:
@@ -353,12 +357,13 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    done = {(line["part"], line["what"]) for line in lines() if line["threads"] == options.threads}
+    way = {"threads": options.threads, "numba": not options.without_numba}
+    done = {(line["part"], line["what"]) for line in lines() if way.items() <= line.items()}
     for name, piece in PIECES.items():
         part, _, what = name.partition("/")
         wanted = not options.pieces or any(name.startswith(asked) for asked in options.pieces)
         if wanted and (options.again or (part, what) not in done):
-            note({"part": part, "what": what, "threads": options.threads, **piece()})
+            note({"part": part, "what": what, **way, **piece()})
 
 
 if __name__ == "__main__":

@@ -151,12 +151,13 @@ class SpikingNetwork(nn.Module):
         >>> from art_snn.networks import mlp
         >>> net = mlp((1, 8, 8), 10, hidden=(32,))
         >>> net.fast = True
-        >>> print(net.plan())
+        >>> print(net.plan())  # doctest: +ELLIPSIS
         module  class    runs        because
         0       Flatten  once        its input is the same at every step
         1       Linear   once        its input is the same at every step
         2       LIFNode  fused       all steps at once, in place, same spikes
         3       Linear   left alone  its input changes from step to step
+        large layers on a CPU run as ...
         """
         constant = isinstance(self.encoder, Direct | Quantized)
         return plan(self.body, fast=self.fast, constant=constant)

@@ -1,14 +1,15 @@
 r"""Large layers as machine code, where numba is installed (``pip install "art-snn[numba]"``).
 
-The loops are :mod:`art_snn.neurons.kernels`; here is when they run, and with what. They run on contiguous float32 or
-float64 tensors of a CPU from 4 MiB on, so that small networks never wait for a compiler: the first large layer on a
-machine takes a few seconds, the first of a process a tenth of one. Several threads of torch are as many threads here,
-each with neurons of its own, so the result does not depend on their number.
+The loops are :mod:`art_snn.neurons.kernels` (neurons, average pooling by two); here is when they run, and with what.
+They run on contiguous float32 or float64 tensors of a CPU from 4 MiB on, so that small networks never wait for a
+compiler: the first large layer on a machine takes a few seconds, the first of a process a tenth of one. Several threads
+of torch are as many threads here, each with neurons of its own, so the result does not depend on their number.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +41,13 @@ def kernels() -> Any | None:
         return None
 
 
+def installed() -> bool:
+    """Whether numba is there, without loading it."""
+    return importlib.util.find_spec("numba") is not None
+
+
 def compiles(*tensors: Tensor | None) -> bool:
-    """Whether a layer with these tensors, the first of them ``[T, N, *]``, runs as machine code."""
+    """Whether a layer with these tensors runs as machine code; the first of them says how large it is."""
     given = [t for t in tensors if t is not None]
     return (
         is_large(given[0])
@@ -90,6 +96,23 @@ def run_backward(
     return dx
 
 
+def halve(x: Tensor, y: Tensor) -> None:
+    """Averages of the windows of 2 x 2 of ``x [*, 2H, 2W]`` into ``y [*, H, W]``."""
+    _between_rows("halve", x, y, y)
+
+
+def spread(g: Tensor, dx: Tensor) -> None:
+    """A quarter of each value of ``g [*, H, W]`` into each place of its window in ``dx [*, 2H, 2W]``."""
+    _between_rows("spread", g, dx, g)
+
+
+def _between_rows(name: str, source: Tensor, target: Tensor, small: Tensor) -> None:
+    loop = getattr(kernels(), name)
+    one, other = (t.detach().view(-1, t.shape[-1]).numpy() for t in (source, target))
+    rows, width = small.numel() // small.shape[-1], small.shape[-1]
+    _in_threads(rows, lambda first, last: loop(one, other, first, last), max(1, _LEAST // width))
+
+
 def _reset(dynamics: Dynamics) -> tuple[float, float]:
     return (0.0, -dynamics.threshold) if dynamics.reset is None else (1.0, dynamics.reset)
 
@@ -107,12 +130,12 @@ def _rows(x: Tensor) -> Any:
     return x.detach().view(len(x), x.shape[1:].numel()).numpy()
 
 
-def _in_threads(neurons: int, run: Callable[[int, int], None]) -> None:
-    """``run(first, last)`` over parts of the neurons, side by side."""
-    count = max(1, min(torch.get_num_threads(), neurons // _LEAST))
-    bounds = [neurons * k // count for k in range(count + 1)]
+def _in_threads(items: int, run: Callable[[int, int], None], least: int = _LEAST) -> None:
+    """``run(first, last)`` over parts of the items, at least so many each, side by side."""
+    count = max(1, min(torch.get_num_threads(), items // least))
+    bounds = [items * k // count for k in range(count + 1)]
     if count == 1:
-        run(0, neurons)
+        run(0, items)
         return
     with ThreadPoolExecutor(count - 1) as pool:
         others = [pool.submit(run, bounds[k], bounds[k + 1]) for k in range(1, count)]

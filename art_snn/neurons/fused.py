@@ -169,8 +169,8 @@ class _Fused(torch.autograd.Function):
         start = ctx.start if start is None else start
         given = [g for g in (ds, dv, dh) if g is not None]
         plain = torch.is_grad_enabled() or (rate is not None and ctx.needs_input_grad[2]) or any(map(is_wrapped, given))
-        if not plain and ds is not None and dh is None and ctx.slope.formula and compiled.compiles(h, ds, dv, rate):
-            dstart = torch.zeros_like(h[0]) if dv is None else dv.clone()
+        if not plain and ds is not None and dh is None and ctx.slope.formula and compiled.compiles(h, ds, rate):
+            dstart = torch.zeros_like(h[0]) if dv is None else dv.clone(memory_format=torch.contiguous_format)
             dx = compiled.run_backward(ds, h, dstart, ctx.slope.formula, ctx.dynamics, rate, shared=ctx.shared)
             return dx, dstart if ctx.needs_input_grad[1] else None, None, None, None, None
         walk = _walk_plainly if plain else _walk_in_place

@@ -1,4 +1,4 @@
-r"""Loops over an integrate-and-fire layer as machine code, made by numba. Imported only where numba is installed.
+r"""Loops over large layers as machine code, made by numba. Imported only where numba is installed.
 
 What :mod:`art_snn.neurons.fused` does in one pass over memory per operation is one pass in all: a block of neurons
 stays in the processor's cache for all steps. Operations come in the same order and none are merged (numba does not
@@ -133,3 +133,24 @@ def walk(ds, h, w, dx, first, last, kind, a, b, leak, gain, threshold, k, q, d):
                 dx[0, begin:end] += scratch[: end - begin]
         if dx.shape[0] != h.shape[0]:
             dx[0, begin:end] *= gain
+
+
+@_compiled
+def halve(x, y, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Averages of windows of 2 x 2 into ``y``, from row ``first`` of it to ``last``."""
+    quarter = y.dtype.type(0.25)
+    for row in range(first, last):
+        upper, lower, out = x[2 * row], x[2 * row + 1], y[row]
+        for i in range(out.shape[0]):
+            out[i] = (((upper[2 * i] + upper[2 * i + 1]) + lower[2 * i]) + lower[2 * i + 1]) * quarter
+
+
+@_compiled
+def spread(g, dx, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """A quarter of each value of ``g`` into each place of its window."""
+    quarter = g.dtype.type(0.25)
+    for row in range(first, last):
+        upper, lower, now = dx[2 * row], dx[2 * row + 1], g[row]
+        for i in range(now.shape[0]):
+            value = now[i] * quarter
+            upper[2 * i], upper[2 * i + 1], lower[2 * i], lower[2 * i + 1] = value, value, value, value

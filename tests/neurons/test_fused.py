@@ -9,21 +9,9 @@ from spikingjelly.activation_based import neuron, surrogate
 from art_snn.gradients import surrogate as own_surrogate
 from art_snn.gradients.known import DIFFERENTIATED, FORMULAS, known_slope
 from art_snn.networks.fast import dynamics_of
-from art_snn.neurons import compiled
 from art_snn.neurons.fused import multi_step
 
-
-@pytest.fixture(params=["torch operations", "machine code"], scope="module", autouse=True)
-def way(request):
-    """Both ways on layers of any size; numba comes with the extra that runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "machine code":
-            assert compiled.kernels() is not None
-            patch.setattr(compiled, "is_large", lambda x: x.device.type == "cpu" and x.numel() > 0)
-        else:
-            patch.setattr(compiled, "compiles", lambda *tensors: False)
-        yield request.param
-
+pytestmark = pytest.mark.usefixtures("either_way")
 
 SHAPES = [(1,), (3,), (2, 5), (2, 3, 4), (2, 2, 3, 3)]
 
