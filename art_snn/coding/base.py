@@ -59,7 +59,7 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
         raise ValueError(explain(summary(x), "a batch [N, *]", "add the batch axis: x.unsqueeze(0)"))
     low, high = (-math.inf, math.inf) if domain is None else domain
     if not _trusting.get():
-        inside = torch.isfinite(x) & (x >= low - _TOLERANCE) & (x <= high + _TOLERANCE)
+        inside = torch.isfinite(x) if domain is None else (x >= low - _TOLERANCE) & (x <= high + _TOLERANCE)
         if not bool(inside.all()):
             _refuse(x, low, high, name)
     return x if domain is None or x.numel() == 0 else clamp_straight_through(x, low, high)

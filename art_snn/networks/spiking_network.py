@@ -195,11 +195,12 @@ class SpikingNetwork(nn.Module):
 
     def _pieces(self, x: Tensor, policy: GradientPolicy | None) -> Pieces | None:
         """How the batch is parted; ``None`` if it is not, or cannot be."""
-        swift = self.fast and x.device.type == "cpu" and not self._watched()
+        swift = self.fast and x.device.type == "cpu"
         if self.training or (policy is not None and policy.is_stateful) or is_wrapped(x):
             return None
         if surely_whole(x, self.T, self.max_memory, swift=swift) or not all(p.is_leaf for p in self.parameters()):
             return None
+        swift = swift and not self._watched()
         taken, when = self._footprint(x)
         if self.is_stochastic and not parts_now(self, when, x.device):
             return None
