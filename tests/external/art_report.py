@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from art_table import ASSERTED, EXPECTED
+from art_excused import EXCUSED, KINDS, Excuse, excuse_for
+from art_table import EXPECTED
 
 Line = dict[str, Any]
 MARKS = ("<!-- table -->", "<!-- end of table -->")
@@ -26,11 +27,9 @@ def _by_file(lines: Iterable[Line]) -> dict[str, dict[str, Line]]:
     return found
 
 
-def excused(test: str, column: str) -> str | None:
-    """Why a test may fail although it passes with ART's own classifier."""
-    name = test.rpartition("::")[2].partition("[")[0]
-    reason = ASSERTED.get((test.partition("::")[0].removeprefix("tests/"), name))
-    return None if reason is None or column not in reason.columns else reason.why
+def excuse_of(test: str, line: Line) -> Excuse | None:
+    """Why a test may fail as it did although it passes with ART's own classifier."""
+    return excuse_for(test, line["column"], line["tests"][test].get("statement", ""))
 
 
 def lost(columns: dict[str, Line], column: str) -> list[str]:
@@ -40,18 +39,43 @@ def lost(columns: dict[str, Line], column: str) -> list[str]:
 
 
 def compare(lines: Iterable[Line]) -> list[str]:
-    """What is wrong: a file that did not finish, or a test that fails with the substitute alone and is not excused."""
+    """What is wrong: a file that did not finish, a test that fails with the substitute alone and is not excused, one
+    that fails without its numbers too, and an excuse that nothing needs.
+    """
     wrong = []
     for file, columns in _by_file(lines).items():
-        for column, line in columns.items():
-            if line["died"]:
-                wrong.append(f"{file}, {column}: {line['died']}")
-            if column != "plain":
-                wrong += [
-                    f"{test}: fails with {column} alone: {line['tests'][test]['error']}"
-                    for test in lost(columns, column)
-                    if excused(test, column) is None
-                ]
+        wrong += [f"{file}, {column}: {line['died']}" for column, line in columns.items() if line["died"]]
+        for column in ("canary", "snn"):
+            if column in columns:
+                wrong += _unexcused(columns, column)
+        if "snn" in columns:
+            wrong += _without_numbers(columns)
+    return wrong
+
+
+def _unexcused(columns: dict[str, Line], column: str) -> list[str]:
+    line, failed = columns[column], lost(columns, column)
+    wrong = [
+        f"{test}: fails with {column} alone: {line['tests'][test]['error']}"
+        for test in failed
+        if excuse_of(test, line) is None
+    ]
+    mine = [one for one in EXCUSED if one.file == line["file"] and column in one.columns]
+    return wrong + [
+        f"tests/{one.test}: excused for {column} and does not fail"
+        for one in mine
+        if not line["died"] and not any(one.names(test) for test in failed)
+    ]
+
+
+def _without_numbers(columns: dict[str, Line]) -> list[str]:
+    rest = columns.get("rest", {"tests": {}})["tests"]
+    wrong = []
+    for test in lost(columns, "snn"):
+        excuse = excuse_of(test, columns["snn"])
+        if excuse is not None and excuse.kind == "number" and rest.get(test, {}).get("outcome") != "passed":
+            error = rest[test]["error"] if test in rest else "not run"
+            wrong.append(f"{test}: fails without its numbers too: {error}")
     return wrong
 
 
@@ -59,40 +83,71 @@ def _cell(pair: tuple[int, int] | None) -> str:
     return "–" if pair is None else f"{pair[0]}/{pair[1]}"
 
 
-def table(lines: Iterable[Line]) -> list[str]:
-    """The table and the lists under it, in Markdown."""
+HEADS = {"plain": "ART's classifier", "canary": "canary", "snn": "trained LIF"}
+
+
+def table(lines: Iterable[Line], network: dict[str, float] | None = None) -> list[str]:
+    """The table and the lists under it, in Markdown; ``network`` is what the trained network reaches."""
     found = _by_file(lines)
-    columns = [name for name in ("plain", "canary", "snn") if any(name in one for one in found.values())]
-    heads = {"plain": "ART's classifier", "canary": "canary", "snn": "trained LIF"}
+    columns = [name for name in HEADS if any(name in one for one in found.values())]
+    wanted = [name for name in columns if any(name in one for one in EXPECTED.values())]
+    heads = [head for c in columns for head in ([HEADS[c], "expected"] if c in wanted else [HEADS[c]])]
     rows = [
-        "| file under `tests/` | " + " | ".join(f"{heads[c]} | expected" for c in columns) + " | without estimator |",
-        "|---|" + "---|---|" * len(columns) + "---|",
+        "| file under `tests/` | " + " | ".join(heads) + " | without estimator |",
+        "|---|" + "---|" * len(heads) + "---|",
     ]  # fmt: skip
     sums = {column: [0, 0] for column in columns}
     for file in [name for name in EXPECTED if name in found] + [name for name in found if name not in EXPECTED]:
         cells = []
         for column in columns:
             got = counts(found[file].get(column))
-            wanted = EXPECTED.get(file, {}).get(column)  # type: ignore[union-attr]
-            cells += [_cell(got), _cell(wanted)]
+            cells.append(_cell(got))
+            if column in wanted:
+                cells.append(_cell(EXPECTED.get(file, {}).get(column)))
             if got is not None:
                 sums[column] = [a + b for a, b in zip(sums[column], got, strict=True)]
         empty = sum(t["empty"] for t in found[file].get("plain", {"tests": {}})["tests"].values())
         rows.append(f"| {file} | " + " | ".join(cells) + f" | {empty or ''} |")
-    rows.append("| **sum** | " + " | ".join(f"**{a}/{b}** |" for a, b in sums.values()) + " |")
+    ends = [f"**{sums[c][0]}/{sums[c][1]}** |" + (" |" if c in wanted else "") for c in columns]
+    rows.append("| **sum** | " + " ".join(ends) + " |")
+    if "snn" in columns:
+        rows += ["", *_facts(found, network)]
     for column in columns[1:]:
-        rows += ["", *_listed(found, column, heads[column])]
+        rows += ["", *_listed(found, column)]
     return [*rows, "", *_both(found)]
 
 
-def _listed(found: dict[str, dict[str, Line]], column: str, head: str) -> list[str]:
-    rows = [f"Passed by ART's classifier, failed by the {head}:", ""]
-    for columns in found.values():
-        rows += [
-            f"* `{test.removeprefix('tests/')}`: {excused(test, column) or 'NOT EXCUSED'}"
-            for test in lost(columns, column)
-        ]
-    return rows if len(rows) > 2 else [f"Passed by ART's classifier, failed by the {head}: none."]
+def _facts(found: dict[str, dict[str, Line]], network: dict[str, float] | None) -> list[str]:
+    """How good the trained network is, and how many tests it appears in."""
+    tests = [t for one in found.values() for t in one.get("snn", {"tests": {}})["tests"].values()]
+    tests = [t for t in tests if t["outcome"] in ("passed", "failed")]
+    said = f"The trained network appears in {sum(t.get('asked', False) for t in tests)} of the {len(tests)} tests"
+    if network is not None:
+        said += f"; it has {network['mnist']:.1%} of MNIST's test images right, and {network['iris']:.0%} of iris"
+    return [f"{said}."]
+
+
+def _listed(found: dict[str, dict[str, Line]], column: str) -> list[str]:
+    head = f"Passed by ART's classifier, failed by the {HEADS[column]}"
+    rows: list[str] = []
+    for kind, means in {**KINDS, "": "NOT EXCUSED"}.items():
+        part = []
+        for columns in found.values():
+            rest = columns.get("rest", {"tests": {}})["tests"]
+            for test in lost(columns, column):
+                excuse = excuse_of(test, columns[column])
+                if kind == ("" if excuse is None else excuse.kind):
+                    why = columns[column]["tests"][test]["error"] if excuse is None else excuse.why
+                    part.append((test.removeprefix("tests/"), why, rest.get(test, {}).get("outcome") == "passed"))
+        if part:
+            rows += [f"{head}. {means}: {len(part)}.{_passing(part) if kind == 'number' else ''}", ""]
+            rows += [f"* `{test}`: {why}" for test, why, _ in part] + [""]
+    return rows[:-1] if rows else [f"{head}: none."]
+
+
+def _passing(part: list[tuple[str, str, bool]]) -> str:
+    passing = sum(good for *_, good in part)
+    return f" Without those numbers, and with everything else they assert, {passing} of them pass."
 
 
 def _both(found: dict[str, dict[str, Line]]) -> list[str]:
@@ -110,8 +165,8 @@ def _both(found: dict[str, dict[str, Line]]) -> list[str]:
     return rows
 
 
-def report(lines: Iterable[Line], page: Path) -> None:
+def report(lines: Iterable[Line], page: Path, network: dict[str, float] | None = None) -> None:
     """Put the table between the marks of ``page``."""
     text = page.read_text()
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    page.write_text(text[:start] + "\n" + "\n".join(table(list(lines))) + "\n" + text[end:])
+    page.write_text(text[:start] + "\n" + "\n".join(table(list(lines), network)) + "\n" + text[end:])
