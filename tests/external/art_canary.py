@@ -123,11 +123,11 @@ def network(
     return SpikingNetwork(Direct(T), body, Mean(probabilities=not from_logits))
 
 
-def classifier(net: nn.Module, **changes: Any) -> SNNClassifier:
+def classifier(net: nn.Module, kind: Any = SNNClassifier, **changes: Any) -> Any:
     """The classifier that ART's tests get, with ART's own loss, optimizer and clip values."""
     usual = {"loss": nn.CrossEntropyLoss(reduction="sum"), "input_shape": SHAPE, "nb_classes": CLASSES}
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-    return SNNClassifier(model=net, optimizer=optimizer, clip_values=(0, 1), **{**usual, **changes})
+    return kind(model=net, optimizer=optimizer, clip_values=(0, 1), **{**usual, **changes})
 
 
 def get_image_classifier_pt(from_logits: bool = False, load_init: bool = True, use_maxpool: bool = True) -> Any:

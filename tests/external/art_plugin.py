@@ -4,7 +4,7 @@ Before a test file is imported it serves stand-ins for missing frameworks, cuts 
 times for every test), and puts the substitute in the place of ART's reference classifier. After the last test it writes
 what became of each.
 
-Environment: ``ART_SUBSTITUTE`` is ``plain``, ``canary`` or ``snn``; ``ART_OUTCOMES`` names the file to write.
+Environment: ``ART_SUBSTITUTE`` is ``plain``, ``canary``, ``snn`` or ``relu``; ``ART_OUTCOMES`` names the file to write.
 """
 
 from __future__ import annotations
@@ -46,11 +46,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
     tests.utils.load_dataset = art.utils.load_dataset
     tests.utils.master_seed(SEED)
-    substitute = {"canary": "art_canary", "snn": "art_lif"}.get(os.environ["ART_SUBSTITUTE"])
-    for name in MADE:
-        made = getattr(tests.utils if substitute is None else importlib.import_module(substitute), name, None)
-        if made is not None:
-            setattr(tests.utils, name, _counted(made))
+    for name, made in _makers(os.environ["ART_SUBSTITUTE"]).items():
+        setattr(tests.utils, name, _counted(made))
+
+
+def _makers(column: str) -> dict[str, Callable[..., Any]]:
+    """The functions that make classifiers for ART's tests: ART's own, but for what the column puts in their place."""
+    import tests.utils
+
+    makers = {name: getattr(tests.utils, name) for name in MADE}
+    if column == "relu":
+        import art_lif
+
+        return {**makers, "get_image_classifier_pt": art_lif.relu_image_classifier_pt}
+    if column == "plain":
+        return makers
+    module = importlib.import_module({"canary": "art_canary", "snn": "art_lif"}[column])
+    return {name: getattr(module, name, make) for name, make in makers.items()}
 
 
 def _counted(make: Callable[..., Any]) -> Callable[..., Any]:

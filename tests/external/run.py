@@ -4,7 +4,8 @@ Nothing of ART's tests is kept here. Given a source tree of ART (``pip download 
 adversarial-robustness-toolbox==1.20.1``, unpacked), every file runs in a process of its own, once with ART's reference
 classifier (``plain``), once with the canary of ``art_canary.py`` behind ``SNNClassifier`` (``canary``), and if asked
 once with a small trained LIF network (``snn``). ``rest`` runs the tests that ``excused.toml`` excuses for the trained
-network, without the numbers that it names. What is finished is kept and not run again.
+network, without the numbers that it names, and ``relu`` runs the same tests, whole, with an ordinary network of the
+same layers and training. What is finished is kept and not run again.
 """
 
 from __future__ import annotations
@@ -28,25 +29,27 @@ from art_report import compare, report  # noqa: E402
 from art_table import EXPECTED  # noqa: E402
 
 NOT_FOR_US = "not tensorflow and not keras and not scikit and not parallel"
-COLUMNS = ("plain", "canary", "snn", "rest")
+COLUMNS = ("plain", "canary", "snn", "rest", "relu")
 
 
-def excused_in(file: str, column: str) -> list[Excuse]:
-    """The entries whose numbers the column leaves out: none, but in ``rest``."""
-    return [e for e in EXCUSED if column == "rest" and e.file == file and e.kind == "number" and "snn" in e.columns]
+def asked_of(file: str, column: str) -> list[Excuse]:
+    """The entries whose tests, and no others, a column runs; none for a column that runs the whole file."""
+    if column not in ("rest", "relu"):
+        return []
+    return [one for one in EXCUSED if one.file == file and one.kind == "number" and "snn" in one.columns]
 
 
-def left_out(file: str, column: str) -> list[list[str]]:
-    """What is cut from which test, to be kept beside the outcomes: with other entries they are out of date."""
-    return [[excuse.test, *excuse.asserts] for excuse in excused_in(file, column)]
+def state_of(file: str, column: str) -> list[list[str]]:
+    """These entries as they are kept beside the outcomes: with other entries the outcomes are out of date."""
+    return [[excuse.test, *(excuse.asserts if column == "rest" else ())] for excuse in asked_of(file, column)]
 
 
 def run_file(file: str, column: str, work: Path, home: Path, timeout: int, limit: int) -> dict[str, Any]:
     """One file, one column: what became of each test."""
-    rest = excused_in(file, column)
-    folder = work / "rest" if rest else work
-    if rest:
-        cut_copy(work / "tests", folder / "tests", rest)
+    entries = asked_of(file, column)
+    folder = work / "rest" if column == "rest" else work
+    if column == "rest":
+        cut_copy(work / "tests", folder / "tests", entries)
         if not (folder / "utils").exists():
             (folder / "utils").symlink_to((work / "utils").resolve())
     outcomes = (work / "outcomes" / f"{column}-{file.replace('/', '-')}.json").resolve()
@@ -59,7 +62,7 @@ def run_file(file: str, column: str, work: Path, home: Path, timeout: int, limit
         "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "NUMBA_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
-    asked = [f"tests/{one.test}" for one in rest] or [f"tests/{file}"]
+    asked = [f"tests/{one.test}" for one in entries] or [f"tests/{file}"]
     command = [
         sys.executable, "-m", "pytest", *asked, "-q", "-p", "art_plugin", "-p", "no:cacheprovider",
         "-k", NOT_FOR_US, f"--timeout={timeout}", "--timeout-method=signal", "--rootdir=.", "-c", "none.ini",
@@ -82,7 +85,7 @@ def run_file(file: str, column: str, work: Path, home: Path, timeout: int, limit
         died = died or (log.read_text().strip().splitlines() or ["no output"])[-1]
     return {
         "file": file, "column": column, "tests": tests, "died": died,
-        "seconds": round(time.perf_counter() - started), "left_out": left_out(file, column),
+        "seconds": round(time.perf_counter() - started), "entries": state_of(file, column),
     }  # fmt: skip
 
 
@@ -102,14 +105,14 @@ def main() -> int:
     results = chosen.work / "results.jsonl"
     if chosen.art_source is not None:
         home = prepare(chosen.work, chosen.art_source, chosen.weights, chosen.mnist)
-        if {"snn", "rest"} & set(chosen.columns):
+        if {"snn", "rest", "relu"} & set(chosen.columns):
             art_lif.train(chosen.work, home)
         lines = results.read_text().splitlines() if results.exists() else []
-        kept = {(line["file"], line["column"]): line.get("left_out", []) for line in map(json.loads, lines)}
+        kept = {(line["file"], line["column"]): line.get("entries", []) for line in map(json.loads, lines)}
         for file in chosen.files or EXPECTED:
             for column in chosen.columns:
-                cuts = left_out(file, column)
-                if kept.get((file, column)) != cuts and (column != "rest" or cuts):
+                state = state_of(file, column)
+                if kept.get((file, column)) != state and (state or column not in ("rest", "relu")):
                     line = run_file(file, column, chosen.work, home, chosen.timeout, chosen.limit)
                     with results.open("a") as stream:
                         stream.write(json.dumps(line) + "\n")

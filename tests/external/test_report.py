@@ -59,7 +59,7 @@ def test_without_its_number_an_excused_test_has_to_pass(excused, rest, why):
     excused(NUMBER)
     lines = [line("plain", a="passed"), line("snn", a=FAILED), *rest]
     assert art_report.compare(lines) == [f"tests/{FILE}::a: fails without its numbers too: {why}"]
-    assert "0 of them pass" in "\n".join(art_report.table(lines))
+    assert "0 of these 1 pass" in "\n".join(art_report.table(lines))
 
 
 def test_an_excuse_that_nothing_needs_is_reported(excused):
@@ -96,12 +96,24 @@ def test_the_trained_network_has_a_column_and_says_how_good_it_is(excused):
     excused(NUMBER)
     lines = [line("plain", a="passed", b="passed"), line("snn", a=FAILED, b="passed"), line("rest", a="passed")]
     lines[1]["tests"][f"tests/{FILE}::b"]["asked"] = False
-    rows = art_report.table(lines, {"mnist": 0.9836, "iris": 0.96})
+    rows = art_report.table(lines, {"lif": 0.9836, "relu": 0.9877, "iris": 0.96})
     text = "\n".join(rows)
     assert f"| {FILE} | 2/0 | 11/1 | 1/1 |  |" in rows
     assert "| **sum** | **2/0** | | **1/1** | |" in rows
     assert "appears in 1 of the 2 tests; it has 98.4% of MNIST's test images right, and 96% of iris." in text
-    assert "reference network: 1. Without those numbers, and with everything else they assert, 1 of them pass." in text
+    assert "training, has 98.8% of MNIST." in text
+    assert "reference network: 1." in text
+    assert "everything else they assert, 1 of these 1 pass. 0 of them fail with the ReLU network as well." in text
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_what_an_ordinary_network_passes_is_marked(excused, outcome):
+    excused(NUMBER)
+    lines = [line("plain", a="passed"), line("snn", a=FAILED), line("rest", a="passed"), line("relu", a=outcome)]
+    text = "\n".join(art_report.table(lines))
+    assert ("asserts 0.32 **Passes with the ReLU network.**" in text) == (outcome == "passed")
+    assert f"{int(outcome == 'failed')} of them fail with the ReLU network" in text
+    assert art_report.compare(lines) == []
 
 
 def test_the_known_files_are_test_files():
