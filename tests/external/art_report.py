@@ -60,6 +60,9 @@ def _unexcused(columns: dict[str, Line], column: str) -> list[str]:
         for test in failed
         if excuse_of(test, line) is None
     ]
+    passed = [t for t, v in columns.get("plain", {"tests": {}})["tests"].items() if v["outcome"] == "passed"]
+    ran = [t for t, v in line["tests"].items() if v["outcome"] in ("passed", "failed")]
+    wrong += [f"{test}: not run with {column}" for test in passed if test not in ran and not line["died"]]
     mine = [one for one in EXCUSED if one.file == line["file"] and column in one.columns]
     return wrong + [
         f"tests/{one.test}: excused for {column} and does not fail"

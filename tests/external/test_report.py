@@ -46,6 +46,12 @@ def test_a_file_that_does_not_finish_is_reported(excused):
     assert art_report.compare([line("plain", died="too long")]) == [f"{FILE}, plain: too long"]
 
 
+@pytest.mark.parametrize("other", [{}, {"a": "skipped"}])
+def test_a_test_that_the_substitute_does_not_run_is_reported(excused, other):
+    lines = [line("plain", a="passed", b="skipped"), line("snn", **other)]
+    assert art_report.compare(lines) == [f"tests/{FILE}::a: not run with snn"]
+
+
 def test_an_excuse_is_for_the_statement_it_names(excused):
     excused(NUMBER)
     plain, rest = line("plain", a="passed"), line("rest", a="passed")
