@@ -21,10 +21,12 @@ def counts(line: Line | None) -> tuple[int, int] | None:
 
 
 def _by_file(lines: Iterable[Line]) -> dict[str, dict[str, Line]]:
+    """The lines of each file by column, in the order of the table; the last line of a kind counts."""
     found: dict[str, dict[str, Line]] = {}
     for line in lines:
         found.setdefault(line["file"], {})[line["column"]] = line
-    return found
+    order = [file for file in EXPECTED if file in found]
+    return {file: found[file] for file in (*order, *(file for file in found if file not in EXPECTED))}
 
 
 def excuse_of(test: str, line: Line) -> Excuse | None:
@@ -100,7 +102,7 @@ def table(lines: Iterable[Line], network: dict[str, float] | None = None) -> lis
         "|---|" + "---|" * len(heads) + "---|",
     ]  # fmt: skip
     sums = {column: [0, 0] for column in columns}
-    for file in [name for name in EXPECTED if name in found] + [name for name in found if name not in EXPECTED]:
+    for file in found:
         cells = []
         for column in columns:
             got = counts(found[file].get(column))
@@ -145,13 +147,20 @@ def _listed(found: dict[str, dict[str, Line]], column: str) -> list[str]:
         part = [one for one in part if kind == ("" if one[2] is None else one[2].kind)]
         if part:
             rows += [f"{head}. {means}: {len(part)}.", ""]
+            said: dict[tuple[str, str], list[str]] = {}
             for test, columns, excuse in part:
                 why = columns[column]["tests"][test]["error"] if excuse is None else excuse.why
-                rows.append(
-                    f"* `{test.removeprefix('tests/')}`: {why}{_alike(test, columns) if kind == 'number' else ''}"
-                )
+                why += _alike(test, columns) if kind == "number" else ""
+                name, _, case = test.removeprefix("tests/").partition("[")
+                said.setdefault((name, why), []).append(case.removesuffix("]"))
+            rows += [f"* `{name}`{_cases(cases)}: {why}" for (name, why), cases in said.items()]
             rows += ["", *(_checked(part) if kind == "number" else ())]
     return rows[:-1] if rows else [f"{head}: none."]
+
+
+def _cases(cases: list[str]) -> str:
+    """The parameters of a test, as pytest names them."""
+    return f" ({', '.join(cases)})" if any(cases) else ""
 
 
 def _became(test: str, columns: dict[str, Line], column: str) -> str:

@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/art-tests"), help="folder to work in")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=["plain", "canary"])
     parser.add_argument("--files", nargs="+", help="files under tests/ instead of the known ones")
-    parser.add_argument("--timeout", type=int, default=180, help="seconds per test")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds per test")
     parser.add_argument("--limit", type=int, default=3000, help="seconds per file")
     parser.add_argument("--report", type=Path, help="write the table to this page; runs nothing without --art-source")
     chosen = parser.parse_args()

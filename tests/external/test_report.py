@@ -122,6 +122,13 @@ def test_what_an_ordinary_network_passes_is_marked(excused, outcome):
     assert art_report.compare(lines) == []
 
 
+def test_the_parameters_of_a_test_share_a_line(excused):
+    excused(NUMBER)
+    plain, snn = line("plain", **{"a[x]": "passed", "a[y]": "passed"}), line("snn", **{"a[x]": FAILED, "a[y]": FAILED})
+    rows = art_report.table([plain, snn])
+    assert f"* `{FILE}::a` (x, y): asserts 0.32" in rows
+
+
 def test_the_known_files_are_test_files():
     assert len(EXPECTED) == 38
     assert all(file.rpartition("/")[2].startswith("test_") and file.endswith(".py") for file in EXPECTED)
