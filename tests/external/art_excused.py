@@ -17,7 +17,7 @@ from pathlib import Path
 
 KINDS = {
     "number": "They assert a number that belongs to ART's reference network",
-    "property": "They ask for what a spiking network is not",
+    "property": "They name parts of the network that a spiking one does not have",
 }
 
 

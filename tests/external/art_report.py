@@ -88,7 +88,7 @@ def _cell(pair: tuple[int, int] | None) -> str:
     return "–" if pair is None else f"{pair[0]}/{pair[1]}"
 
 
-HEADS = {"plain": "ART's classifier", "canary": "canary", "snn": "trained LIF"}
+HEADS = {"plain": "ART's classifier", "canary": "canary", "snn": "trained LIF network"}
 
 
 def table(lines: Iterable[Line], network: dict[str, float] | None = None) -> list[str]:
