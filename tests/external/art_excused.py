@@ -100,10 +100,9 @@ def cut(source: str, statements: Iterable[str], function: str | None = None) -> 
     """
     lines = source.splitlines(keepends=True)
     tree = ast.parse(source)
+    inside: list[ast.AST] = [tree]
     if function is not None:
-        inside = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function]
-    else:
-        inside = [tree]
+        inside = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function]
     nodes = [node for part in inside for node in ast.walk(part) if isinstance(node, ast.stmt)]
     for statement in statements:
         hits = [node for node in nodes if ast.unparse(node) == statement]
