@@ -16,14 +16,21 @@ it. ``first`` and ``last`` bound the neurons of one call. Functions hold no lock
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from shutil import disk_usage
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+_log = logging.getLogger(__name__)
+
 BLOCK = 32768
 """Neurons that run together."""
+
+_ROOM = 2**24
+"""Free bytes on a disk that machine code is written to; numba does not survive a full one."""
 
 ADDED, SHARED_OUT, LEAKING, LEARNED_SHARED_OUT, LEARNED_LEAKING = range(5)
 """Ways to charge a membrane: :math:`v + x`; :math:`v + (x - v)/\\tau`; :math:`v - v/\\tau + x`; and the last two with a
@@ -37,9 +44,12 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Machine code, kept on disk where there is a place for it."""
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **settings)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # numba found no folder that it may write to
-        return njit(**settings)(function)  # type: ignore[no-any-return]
+        kept = njit(cache=True, **settings)(function)
+        if disk_usage(kept.stats.cache_path).free >= _ROOM:
+            return kept  # type: ignore[no-any-return]
+    except (RuntimeError, OSError) as error:  # numba found no folder that it may write to, or the folder is gone
+        _log.debug("machine code is not kept: %s", error)
+    return njit(**settings)(function)  # type: ignore[no-any-return]
 
 
 @_compiled

@@ -1,6 +1,7 @@
 """Machine code for large layers: when it runs, that threads and blocks change nothing, and that nothing needs it."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,15 +171,24 @@ def test_a_missing_or_broken_numba_is_only_noted(monkeypatch, caplog):
     assert "torch operations" in caplog.text
 
 
-def test_without_a_folder_for_machine_code_it_is_made_anew(monkeypatch):
+class Kept:
+    """What numba makes of a function that it keeps on disk."""
+
+    stats = SimpleNamespace(cache_path=".")
+
+
+@pytest.mark.parametrize("trouble", ["no folder", "full disk"])
+def test_where_machine_code_cannot_be_kept_it_is_made_anew(monkeypatch, trouble):
     seen = []
 
     def njit(**settings):
-        if settings.get("cache"):
+        if settings.get("cache") and trouble == "no folder":
             raise RuntimeError("cannot cache function: no locator available")
         seen.append(settings)
-        return lambda function: function
+        return (lambda function: Kept) if settings.get("cache") else lambda function: function
 
     monkeypatch.setattr(kernels, "njit", njit)
+    assert kernels._compiled(len) is (len if trouble == "no folder" else Kept)
+    monkeypatch.setattr(kernels, "disk_usage", lambda path: SimpleNamespace(free=1000))
     assert kernels._compiled(len) is len
-    assert seen == [{"nogil": True, "error_model": "numpy"}]
+    assert seen[-1] == {"nogil": True, "error_model": "numpy"}
