@@ -24,7 +24,9 @@ compare: $(STAMP)
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network/cnn attack
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network attack
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --without-numba neuron network/mlp network/cnn attack
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --without-numba --threads 2 neuron network/mlp network/cnn attack
 	$(BIN)/python benchmarks/speed.py --table
 
 docs: $(STAMP)

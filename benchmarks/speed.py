@@ -4,6 +4,7 @@
     python benchmarks/speed.py neuron network/cnn  # pieces whose names begin so
     python benchmarks/speed.py --again neuron      # once more, whether there is a line or not
     python benchmarks/speed.py --threads 2 neuron network/cnn attack
+    python benchmarks/speed.py --without-numba neuron network/cnn attack
     python benchmarks/speed.py --list              # the names
     python benchmarks/speed.py --table             # docs/benchmarks.md's tables from the lines
 
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -38,6 +40,7 @@ from art_snn.coding import Direct, Latency
 from art_snn.gradients.known import known_slope
 from art_snn.networks import ann_twin
 from art_snn.networks.fast import dynamics_of
+from art_snn.neurons import compiled
 from art_snn.neurons.fused import multi_step
 
 EPS, STEP, STEPS = 8 / 255, 2 / 255, 20
@@ -265,12 +268,34 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+def load(model: nn.Module, make: Callable[[nn.Module, Tensor], Callable[[], Tensor]]) -> None:
+    """One small run, and one as if it were large, so that machine code is there and takes its memory."""
+    run = make(model, torch.rand(2, 1, 28, 28))
+    run()
+    with mock.patch.object(compiled, "is_large", return_value=True):
+        run()
+
+
+def of_numba() -> Figures:
+    """(f) What numba and the machine code take themselves."""
+    command = [sys.executable, __file__, "--peak", json.dumps("numba")]
+    return {"MiB": round(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))}  # noqa: S603
+
+
+def taken_by_numba() -> float:
+    net, _ = made("cnn", Direct(8))
+    input_gradient(net, torch.rand(2, 1, 28, 28))()
+    before = resident()
+    load(net, input_gradient)
+    return resident() - before
+
+
 def peak(kind: str, T: int, samples: int, what: str, limit: int | None) -> float:
     net, _ = made("cnn", Direct(T))
     net.max_memory = None if limit is None else limit * 2**20
     model = Plain(net) if kind == "sj" else net
     make = input_gradient if what == "gradient" else prediction
-    make(model, torch.rand(2, 1, 28, 28))()
+    load(model, make)
     run = make(model, torch.rand(samples, 1, 28, 28))
     before, highest, done = resident(), [0.0], threading.Event()
 
@@ -291,14 +316,14 @@ def table() -> None:
     rows = lines()
     order = list(PIECES)
     for part in dict.fromkeys(name.split("/")[0] for name in order):
-        for threads in (1, 2):
-            mine = [r for r in rows if r["part"] == part and r["threads"] == threads]
+        for threads, numba in ((1, True), (1, False), (2, True), (2, False)):
+            mine = [r for r in rows if r["part"] == part and r["threads"] == threads and r["numba"] is numba]
             mine.sort(key=lambda r: order.index(f"{r['part']}/{r['what']}"))
-            for names in dict.fromkeys(tuple(r)[3:] for r in mine):
-                print(f"\n{part}, {threads} thread{'s' * (threads > 1)}\n")
+            for names in dict.fromkeys(tuple(r)[4:] for r in mine):
+                print(f"\n{part}, {threads} thread{'s' * (threads > 1)}{'' if numba else ', without numba'}\n")
                 print("| | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
                 for row in mine:
-                    if tuple(row)[3:] == names:
+                    if tuple(row)[4:] == names:
                         print(f"| {row['what']} | " + " | ".join(shown(row[name]) for name in names) + " |")
 
 
@@ -326,6 +351,7 @@ def pieces() -> dict[str, Callable[[], Figures]]:
         kind, T, samples, what, limit = case
         bound = "" if limit is None else f", max_memory {limit} MiB"
         found[f"memory/{kind}, T={T}, {samples} samples, {what}{bound}"] = partial(memory, case)
+    found["memory/numba and its machine code"] = of_numba
     return found
 
 
@@ -336,14 +362,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pieces", nargs="*", help="beginnings of names")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without-numba", action="store_true", help="all layers as torch operations")
     parser.add_argument("--again", action="store_true", help="also pieces that have a line")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--table", action="store_true", help="print the tables and stop")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.without_numba:
+        sys.modules["numba"] = None  # type: ignore[assignment]
     if options.peak:
-        print(peak(*json.loads(options.peak)))
+        case = json.loads(options.peak)
+        print(taken_by_numba() if case == "numba" else peak(*case))
     elif options.table:
         table()
     elif options.list:
@@ -353,12 +383,13 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    done = {(line["part"], line["what"]) for line in lines() if line["threads"] == options.threads}
+    way = {"threads": options.threads, "numba": not options.without_numba}
+    done = {(line["part"], line["what"]) for line in lines() if way.items() <= line.items()}
     for name, piece in PIECES.items():
         part, _, what = name.partition("/")
         wanted = not options.pieces or any(name.startswith(asked) for asked in options.pieces)
         if wanted and (options.again or (part, what) not in done):
-            note({"part": part, "what": what, "threads": options.threads, **piece()})
+            note({"part": part, "what": what, **way, **piece()})
 
 
 if __name__ == "__main__":

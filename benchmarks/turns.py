@@ -51,8 +51,8 @@ def lines() -> list[dict[str, Any]]:
 
 def note(line: dict[str, Any]) -> None:
     """Replace the line of this figure."""
-    key = (line["part"], line["what"], line["threads"])
-    kept = [old for old in lines() if (old["part"], old["what"], old["threads"]) != key]
+    key = [line[name] for name in ("part", "what", "threads", "numba")]
+    kept = [old for old in lines() if [old[name] for name in ("part", "what", "threads", "numba")] != key]
     LINES.write_text("".join(json.dumps(row) + "\n" for row in [*kept, line]))
     print(line, flush=True)
 

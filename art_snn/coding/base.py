@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +18,7 @@ from torch import Tensor, nn
 from art_snn.coding.draws import SeededDraws
 from art_snn.coding.straight_through import clamp_straight_through
 from art_snn.errors import GuardedInit, explain, summary
+from art_snn.trust import is_trusted
 
 Domain = tuple[float, float] | None
 """The interval an encoder accepts, or ``None`` for every finite real number."""
@@ -29,8 +27,6 @@ HIDING = ("masked", "none")
 """Backward choices that hide gradient from an attack; kept to reproduce published numbers."""
 
 _TOLERANCE = 1e-6
-
-_trusting: ContextVar[bool] = ContextVar("trusting", default=False)
 
 
 def check_steps(T: int) -> int:
@@ -58,8 +54,8 @@ def check_domain(x: Tensor, domain: Domain, name: str) -> Tensor:
     if x.dim() < 1:
         raise ValueError(explain(summary(x), "a batch [N, *]", "add the batch axis: x.unsqueeze(0)"))
     low, high = (-math.inf, math.inf) if domain is None else domain
-    if not _trusting.get():
-        inside = torch.isfinite(x) & (x >= low - _TOLERANCE) & (x <= high + _TOLERANCE)
+    if not is_trusted():
+        inside = torch.isfinite(x) if domain is None else (x >= low - _TOLERANCE) & (x <= high + _TOLERANCE)
         if not bool(inside.all()):
             _refuse(x, low, high, name)
     return x if domain is None or x.numel() == 0 else clamp_straight_through(x, low, high)
@@ -70,18 +66,6 @@ def _refuse(x: Tensor, low: float, high: float, name: str) -> None:
         raise ValueError(explain(summary(x), f"finite input for {name}", "remove NaN and inf: torch.nan_to_num(x)"))
     fix = f"rescale the input, or clip it: x.clamp({low:g}, {high:g})"
     raise ValueError(explain(summary(x), f"values in [{low:g}, {high:g}] for {name}", fix))
-
-
-@contextmanager
-def trusted() -> Iterator[None]:
-    """Inside, inputs are not asked whether they are finite and in the domain: for callers who know, on a device that
-    would have to be waited for.
-    """
-    before = _trusting.set(True)
-    try:
-        yield
-    finally:
-        _trusting.reset(before)
 
 
 class _Code(GuardedInit, nn.Module):

@@ -54,17 +54,20 @@ def latency(x: Tensor, T: int, convention: str = "floor") -> Tensor:
 def shift_slope(tau: Tensor, timing: Timing, dtype: torch.dtype) -> Tensor:
     r"""The slope :math:`\partial s_t/\partial v` of the ``shift`` estimator, ``[T, N, *]``."""
     span, window = timing.span, timing.last + 1
-    tau = tau.clamp(max=window)
-    slope = (span / 2) * (place(tau - 1, window, dtype) - place(tau + 1, window, dtype))
+    here = place(tau, window, dtype)
+    slope = torch.empty_like(here)
+    slope[:-1] = here[1:]
+    torch.ge(tau, window, out=slope[-1])
+    slope[1:] -= here[:-1]
     if window > 1:
-        first = span * (place(tau, window, dtype) - place(tau + 1, window, dtype))
-        slope = torch.where(tau == 0, first, slope)
+        slope[0].add_(here[0], alpha=2)
+        slope[1] -= here[0]
         if not timing.zero_is_silent:
-            last = span * (place(tau - 1, window, dtype) - place(tau, window, dtype))
-            slope = torch.where(tau == window - 1, last, slope)
+            slope[-2] += here[-1]
+            slope[-1].sub_(here[-1], alpha=2)
     elif timing.zero_is_silent:
-        slope = torch.where(tau == 0, span * place(tau, window, dtype), slope)
-    return _padded(slope, timing.T)
+        slope.add_(here, alpha=2)
+    return _padded(slope.mul_(span / 2), timing.T)
 
 
 def soft_slope(v: Tensor, timing: Timing, width: float = _SOFT_WIDTH) -> Tensor:

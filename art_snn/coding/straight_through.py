@@ -46,6 +46,33 @@ class _ValueOf(torch.autograd.Function):
         return path
 
 
+class _Sloped(torch.autograd.Function):
+    """``forward(value, x, slope) = value``, with the gradient of ``slope * x``, which is not computed."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, x: Tensor, slope: Tensor) -> Tensor:  # noqa: ARG004
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        _, x, slope = inputs
+        ctx.of_x, ctx.of_value = x.shape, output.shape
+        ctx.save_for_backward(slope)
+        ctx.save_for_forward(slope)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return None, (grad * slope).sum_to_size(ctx.of_x), None
+
+    @staticmethod
+    def jvp(ctx: Any, value: Tensor | None, x: Tensor, slope: Tensor | None) -> Tensor:  # noqa: ARG004
+        (fixed,) = ctx.saved_tensors
+        return (fixed * x).expand(ctx.of_value)
+
+
 def is_traced(x: Tensor) -> bool:
     """Whether a derivative of ``x`` is being taken, backward or forward (``torch.func.jvp``)."""
     return x.requires_grad or forward_ad.unpack_dual(x).tangent is not None
@@ -66,8 +93,10 @@ def carry_gradient(spikes: Tensor, x: Tensor, slope: Tensor | float = 1.0) -> Te
     """
     if not is_traced(x):
         return spikes
-    fixed = slope.detach() if isinstance(slope, Tensor) else slope
-    return _ValueOf.apply(spikes.detach(), (fixed * x).expand(spikes.shape))
+    if isinstance(slope, Tensor):
+        sloped: Tensor = _Sloped.apply(spikes.detach(), x, slope.detach())
+        return sloped
+    return _ValueOf.apply(spikes.detach(), (slope * x).expand(spikes.shape))
 
 
 def carry_path(spikes: Tensor, path: Tensor) -> Tensor:

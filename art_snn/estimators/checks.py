@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -88,10 +89,11 @@ def _check_values(x: Any, clip_values: Any, strict: bool) -> Any:
         beyond = max(low - float(values.min()), float(values.max()) - high) / (high - low)
         if beyond > _SLACK:
             fix = f"rescale x to [{low:g}, {high:g}], or set clip_values to the range of your data"
-            text = explain(describe_array(x), f"values in clip_values [{low:g}, {high:g}]", fix)
+            wanted = f"values in clip_values [{low:g}, {high:g}]"
             if strict or beyond > _FAR:
-                raise ValueError(text)
-            warnings.warn(text, RangeWarning, stacklevel=4)
+                raise ValueError(explain(describe_array(x), wanted, fix))
+            came = f"values up to {2 ** math.ceil(math.log2(beyond))} times the width of the range outside it"
+            warnings.warn(explain(came, wanted, fix), RangeWarning, stacklevel=4)
     return x
 
 

@@ -15,6 +15,7 @@ import torch
 from spikingjelly.activation_based import surrogate
 from torch import Tensor, nn
 
+from art_snn.gradients.rational import rational
 from art_snn.gradients.spike import Slope
 
 Formula = Callable[[Tensor, float], Tensor]
@@ -35,7 +36,7 @@ def _atan(v: Tensor, alpha: float) -> Tensor:
 
 
 def _atan_into(v: Tensor, alpha: float) -> Tensor:
-    return v.mul_(math.pi / 2 * alpha).square_().add_(1).reciprocal_().mul_(alpha / 2)
+    return torch.div(v.new_full((), alpha / 2), v.mul_(math.pi / 2 * alpha).square_().add_(1), out=v)
 
 
 def _triangle(v: Tensor, alpha: float) -> Tensor:
@@ -89,6 +90,12 @@ FORMULAS: dict[type[nn.Module], tuple[Formula, Formula]] = {
 }
 """Slope by class: differentiable, and overwriting."""
 
+_FAMILY: dict[type[nn.Module], str] = {
+    surrogate.ATan: "atan", surrogate.PiecewiseQuadratic: "triangle", surrogate.SoftSign: "soft_sign",
+    surrogate.SuperSpike: "super_spike",
+}  # fmt: skip
+"""Those that are a family of this package as well, and have a rational form."""
+
 DIFFERENTIATED = (
     surrogate.Rect, surrogate.PiecewiseLeakyReLU, surrogate.QPseudoSpike, surrogate.S2NN, surrogate.NonzeroSignLogAbs,
     surrogate.LeakyKReLU, surrogate.LogTailedReLU,
@@ -114,7 +121,8 @@ def known_slope(surrogate_function: nn.Module) -> Slope | None:
     alpha = getattr(surrogate_function, "alpha", None)
     if kind in FORMULAS and isinstance(alpha, int | float):
         of, into = FORMULAS[kind]
-        return Slope(lambda v: of(v, float(alpha)), lambda v: into(v, float(alpha)))
+        formula = rational(_FAMILY[kind], float(alpha)) if kind in _FAMILY else None
+        return Slope(lambda v: of(v, float(alpha)), lambda v: into(v, float(alpha)), formula=formula)
     if kind in DIFFERENTIATED:
         return Slope(lambda v: _differentiated(surrogate_function, v))
     return None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from art_snn.errors import explain
 from art_snn.gradients.families import FAMILIES
+from art_snn.gradients.rational import Rational, rational
 
 
 class _Spike(torch.autograd.Function):
@@ -68,6 +69,7 @@ class Slope:
     :param of: :math:`h(v, *constants)`, value by value and differentiable in v.
     :param into: the same, free to overwrite ``v``.
     :param watch: called with v at each step, in order, without gradient; the constants of that step.
+    :param formula: the same as a form and two numbers, where there is one.
 
     >>> slope = Slope(lambda v: 1 / (1 + v.abs()))
     >>> [f(torch.tensor(-1.0)).item() for f in slope.at_steps(2, [], overwrite=True)]
@@ -77,6 +79,7 @@ class Slope:
     of: Callable[..., Tensor]
     into: Callable[..., Tensor] | None = None
     watch: Callable[[Tensor], tuple[Tensor, ...]] | None = None
+    formula: Rational | None = None
 
     def at_steps(
         self, steps: int, constants: Sequence[Tensor], *, overwrite: bool = False
@@ -123,7 +126,7 @@ class SpikeFunction(nn.Module):
 
     def fusible(self) -> Slope:
         """The same for all steps at once."""
-        return Slope(self.slope)
+        return Slope(self.slope, formula=rational(self.family, self.alpha))
 
     def __repr__(self) -> str:
         return f"surrogate({self.family!r}, {self.alpha})"

@@ -10,6 +10,10 @@ from art_snn.networks.fast import unfused_because
 from art_snn.networks.normalizing import normalizes
 from art_snn.networks.pooling import halves
 from art_snn.networks.repeats import unshared_because
+from art_snn.neurons import compiled
+
+_ADDITIONS = "four strided additions, same values"
+_INSTALL = 'pip install "art-snn[numba]"'
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The modules of a network in order, as ``print`` shows them in a table."""
+    """The modules of a network in order, as ``print`` shows them in a table, and what large layers run as."""
 
     steps: tuple[Step, ...]
+
+    @property
+    def large(self) -> str | None:
+        """How layers that are fused or pooled run from 4 MiB on; ``None`` where there are none."""
+        if not any(step.how == "fused" or step.why == _ADDITIONS for step in self.steps):
+            return None
+        return "machine code (numba)" if compiled.installed() else f"torch operations; for machine code: {_INSTALL}"
 
     def __str__(self) -> str:
         rows = [("module", "class", "runs", "because"), *((s.name, s.kind, s.how, s.why) for s in self.steps)]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join(
-            "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]]) for row in rows
-        )
+        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]]) for row in rows]
+        return "\n".join([*lines, f"large layers on a CPU run as {self.large}"] if self.large else lines)
 
 
 def plan(body: nn.Module, *, fast: bool, constant: bool) -> Plan:
@@ -53,7 +63,7 @@ def plan(body: nn.Module, *, fast: bool, constant: bool) -> Plan:
         reason = unfused_because(module) if spikes else unshared_because(module)
         how, why = _how(spikes, reason, fast=fast, constant=constant)
         if fast and how == "left alone" and halves(module):
-            how, why = "rearranged", "four strided additions, same values"
+            how, why = "rearranged", _ADDITIONS
         elif fast and how == "left alone" and normalizes(module):
             how, why = "rearranged", "into memory that is used again, same values"
         steps.append(Step(name, type(module).__name__, how, why))

@@ -3,7 +3,8 @@ r"""Average pooling by two, as four strided additions.
 .. math:: y_{ij} = \tfrac14 (x_{2i,2j} + x_{2i,2j+1} + x_{2i+1,2j} + x_{2i+1,2j+1})
 
 Terms are added in the order in which torch adds them, so the values are the same bit for bit; torch's own loop over the
-windows of a contiguous image is not vectorized on a CPU and takes about three times as long.
+windows of a contiguous image is not vectorized on a CPU and takes about three times as long. Large layers are one pass
+of machine code where numba is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from spikingjelly.activation_based import layer
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from art_snn.neurons import compiled
 from art_snn.neurons.buffers import buffer
 from art_snn.neurons.fused import is_wrapped
 
@@ -34,8 +36,11 @@ def halved(x: Tensor) -> Tensor:
 class _Halved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
-        upper, lower = x[..., ::2, :], x[..., 1::2, :]
         total = buffer((*x.shape[:-2], x.shape[-2] // 2, x.shape[-1] // 2), x)
+        if compiled.compiles(x):
+            compiled.halve(x, total)
+            return total
+        upper, lower = x[..., ::2, :], x[..., 1::2, :]
         torch.add(upper[..., ::2], upper[..., 1::2], out=total)
         return total.add_(lower[..., ::2]).add_(lower[..., 1::2]).div_(4)
 
@@ -45,8 +50,11 @@ class _Halved(torch.autograd.Function):
         if torch.is_grad_enabled() or is_wrapped(grad):
             spread = (grad / 4)[..., :, None, :, None].expand(*outer, height, 2, width, 2)
             return spread.reshape(*outer, 2 * height, 2 * width)
-        quarter = torch.div(grad, 4, out=buffer(grad.shape, grad))
         dx = buffer((*outer, height, 2, 2 * width), grad)
+        if compiled.compiles(dx, grad):
+            compiled.spread(grad, dx)
+            return dx.view(*outer, 2 * height, 2 * width)
+        quarter = torch.div(grad, 4, out=buffer(grad.shape, grad))
         upper = dx[..., 0, :].view(*outer, height, width, 2)
         torch.stack([quarter, quarter], -1, out=upper)
         dx[..., 1, :] = dx[..., 0, :]

@@ -151,12 +151,13 @@ class SpikingNetwork(nn.Module):
         >>> from art_snn.networks import mlp
         >>> net = mlp((1, 8, 8), 10, hidden=(32,))
         >>> net.fast = True
-        >>> print(net.plan())
+        >>> print(net.plan())  # doctest: +ELLIPSIS
         module  class    runs        because
         0       Flatten  once        its input is the same at every step
         1       Linear   once        its input is the same at every step
         2       LIFNode  fused       all steps at once, in place, same spikes
         3       Linear   left alone  its input changes from step to step
+        large layers on a CPU run as ...
         """
         constant = isinstance(self.encoder, Direct | Quantized)
         return plan(self.body, fast=self.fast, constant=constant)
@@ -194,11 +195,12 @@ class SpikingNetwork(nn.Module):
 
     def _pieces(self, x: Tensor, policy: GradientPolicy | None) -> Pieces | None:
         """How the batch is parted; ``None`` if it is not, or cannot be."""
-        swift = self.fast and x.device.type == "cpu" and not self._watched()
+        swift = self.fast and x.device.type == "cpu"
         if self.training or (policy is not None and policy.is_stateful) or is_wrapped(x):
             return None
         if surely_whole(x, self.T, self.max_memory, swift=swift) or not all(p.is_leaf for p in self.parameters()):
             return None
+        swift = swift and not self._watched()
         taken, when = self._footprint(x)
         if self.is_stochastic and not parts_now(self, when, x.device):
             return None

@@ -100,6 +100,9 @@ def is_large(x: Tensor) -> bool:
 
 
 def _is_ours(x: Tensor) -> bool:
+    """Plain tensors of a CPU, outside of what ``torch.compile`` traces."""
+    if torch.compiler.is_compiling():
+        return False
     return x.dtype in _KINDS and type(x) is Tensor and x.device.type == "cpu"
 
 

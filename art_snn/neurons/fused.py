@@ -7,7 +7,9 @@ With membrane before reset :math:`h_t`, after reset :math:`v_t`, threshold :math
    h_t = v_{t-1} - \frac{v_{t-1} - r}{\tau} + x_t \quad\text{or}\quad h_t = v_{t-1} + x_t,
 
 :math:`s_t = 1[h_t \ge \theta]`, and :math:`v_t = r s_t + (1 - s_t) h_t` or :math:`v_t = h_t - \theta s_t`. Operations
-come in SpikingJelly's order, so that the spikes are the same bit for bit. One step's buffers are reused, and only
+come in SpikingJelly's order, so that the spikes are the same bit for bit. Large layers run as machine code where numba
+is installed (:mod:`art_snn.neurons.compiled`), and as torch operations elsewhere, with the same result. One step's
+buffers are reused, and only
 :math:`h` is kept, where a gradient is needed. The backward pass is the recursion
 
 .. math:: e_t = \delta_t g(h_t - \theta) + \rho_t w_t, \qquad \partial L/\partial x_t = c\,e_t, \qquad
@@ -25,6 +27,7 @@ Source: Neftci et al. 2019 (the recursion); Fang et al. 2023 (SpikingJelly's neu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +36,7 @@ import torch
 from torch import Tensor
 
 from art_snn.gradients.spike import Slope, spike
+from art_snn.neurons import compiled
 from art_snn.neurons.buffers import buffer
 
 Slopes = list[Callable[[Tensor], Tensor]]
@@ -95,8 +99,12 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     size = (steps, *x.shape[1:])
     spikes = buffer(size, x)
-    membrane = buffer(size if keep else (1, *size[1:]), x)
     now = v.clone() if isinstance(v, Tensor) else x.new_full(size[1:], v)
+    if slope.watch is None and compiled.compiles(spikes, x, now, rate):
+        kept = buffer(size, x) if keep else None
+        compiled.run_forward(x, now, spikes, kept, dynamics, rate)
+        return spikes, now, x if kept is None else kept, []
+    membrane = buffer(size if keep else (1, *size[1:]), x)
     watched: list[Tensor] = []
     for t in range(steps):
         h = membrane[t if keep else 0]
@@ -107,7 +115,7 @@ def _forward(
         if dynamics.reset is None:
             torch.sub(h, spikes[t], alpha=dynamics.threshold, out=now)
         else:
-            torch.lt(h, dynamics.threshold, out=now).mul_(h)
+            torch.addcmul(h, spikes[t], h, value=-1, out=now)
             if dynamics.reset:
                 now.add_(spikes[t], alpha=dynamics.reset)
     return spikes, now, membrane, watched
@@ -120,6 +128,9 @@ def _charge(x: Tensor, v: Tensor, h: Tensor, dynamics: Dynamics, rate: Tensor | 
         return
     origin = torch.sub(v, dynamics.reset, out=h) if dynamics.reset else v
     leaking = torch.sub(x, origin, out=h) if dynamics.decay_input else origin
+    if dynamics.tau is not None and math.frexp(dynamics.tau)[0] == 0.5:
+        _charge_exactly(x, v, leaking, h, dynamics)
+        return
     if dynamics.tau is not None:
         torch.div(leaking, dynamics.tau, out=h)
     elif rate is not None:
@@ -128,6 +139,15 @@ def _charge(x: Tensor, v: Tensor, h: Tensor, dynamics: Dynamics, rate: Tensor | 
         h.add_(v)
     else:
         torch.sub(v, h, out=h).add_(x)
+
+
+def _charge_exactly(x: Tensor, v: Tensor, leaking: Tensor, h: Tensor, dynamics: Dynamics) -> None:
+    """The rest of a charge where tau is a power of two: the quotient is exact, so it is taken along in the sum."""
+    share = 1.0 / dynamics.tau  # type: ignore[operator]
+    if dynamics.decay_input:
+        torch.add(v, leaking, alpha=share, out=h)
+    else:
+        torch.sub(v, leaking, alpha=share, out=h).add_(x)
 
 
 class _Fused(torch.autograd.Function):
@@ -149,6 +169,10 @@ class _Fused(torch.autograd.Function):
         start = ctx.start if start is None else start
         given = [g for g in (ds, dv, dh) if g is not None]
         plain = torch.is_grad_enabled() or (rate is not None and ctx.needs_input_grad[2]) or any(map(is_wrapped, given))
+        if not plain and ds is not None and dh is None and ctx.slope.formula and compiled.compiles(h, ds, rate):
+            dstart = torch.zeros_like(h[0]) if dv is None else dv.clone(memory_format=torch.contiguous_format)
+            dx = compiled.run_backward(ds, h, dstart, ctx.slope.formula, ctx.dynamics, rate, shared=ctx.shared)
+            return dx, dstart if ctx.needs_input_grad[1] else None, None, None, None, None
         walk = _walk_plainly if plain else _walk_in_place
         slopes = ctx.slope.at_steps(h.shape[0], watched, overwrite=not plain)
         dx, dstart, drate = walk(ds, dv, dh, h, start, rate, ctx.dynamics, slopes, ctx.shared)
@@ -170,6 +194,7 @@ def _walk_in_place(
     dx = torch.zeros_like(h[:1]) if shared else buffer(h.shape, h)
     e, scratch, carried = (torch.empty_like(h[0]) for _ in range(3))
     arriving = None if dv is None else carried.copy_(dv)
+    alike = not shared and rate is None and leak == gain
     for t in range(h.shape[0] - 1, -1, -1):
         _error(None if ds is None else ds[t], arriving, h[t], e, scratch, dynamics, slopes[t])
         if dh is not None:
@@ -178,8 +203,8 @@ def _walk_in_place(
             dx[0].add_(e)
         else:
             torch.mul(e, gain, out=dx[t])
-        arriving = torch.mul(e, leak, out=carried)
-    return dx.mul_(gain) if shared else dx, carried, None
+        arriving = dx[t] if alike else torch.mul(e, leak, out=carried)
+    return dx.mul_(gain) if shared else dx, carried.copy_(dx[0]) if alike else carried, None
 
 
 def _error(

@@ -18,6 +18,7 @@ from torch import Tensor
 from art_snn.errors import explain, summary
 from art_snn.threats.base import ThreatModel, in_kind_of, paired
 from art_snn.threats.projection import largest
+from art_snn.trust import is_trusted
 
 
 class SpikeFlips(ThreatModel):
@@ -100,7 +101,7 @@ class SpikeFlips(ThreatModel):
 
         :raises ValueError: naming what came.
         """
-        if bool(self.legal(x).all()):
+        if is_trusted() or bool(self.legal(x).all()):
             return
         counts = bool(SpikeFlips(0, most=math.inf).legal(x).all())
         grid = "a binary grid" if self.most == 1 else f"whole numbers from 0 to {self.most:g}"

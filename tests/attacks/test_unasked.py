@@ -10,10 +10,23 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from art_snn import SNNClassifier
-from art_snn.attacks.evasion import SNNAutoPGD, StableAdaptivePGD, draws, native
-from art_snn.coding import Direct, Latency, Poisson
+from art_snn.attacks.evasion import (
+    FAB,
+    EventSquare,
+    GumbelEventAttack,
+    HammingFW,
+    LatencyPGD,
+    RandomEvents,
+    SNNAutoPGD,
+    SNNSquare,
+    SpikeCompatibleGradient,
+    StableAdaptivePGD,
+    draws,
+    native,
+)
+from art_snn.coding import Direct, EventFrames, Latency, Poisson
 from art_snn.gradients import ASSG, Surrogate
-from art_snn.networks import cnn
+from art_snn.networks import cnn, mlp
 
 SAMPLES = 12
 
@@ -44,7 +57,9 @@ def run(monkeypatch, every, code=None, kind=SNNAutoPGD, change=None, **settings)
     [
         {}, {"policy": ASSG(0.45)}, {"policy": Surrogate("atan", 8.0), "nb_random_init": 2},
         {"norm": 2, "eps": 0.9}, {"norm": 1, "eps": 6.0}, {"kind": StableAdaptivePGD}, {"loss_type": "dlr_targeted"},
-        {"code": Poisson(T=4), "eot": 2, "votes": 3},
+        {"code": Poisson(T=4), "eot": 2, "votes": 3}, {"kind": SNNSquare}, {"kind": SNNSquare, "norm": 2, "eps": 0.9},
+        {"kind": FAB, "loss_type": "difference", "eps": 0.2}, {"kind": FAB, "loss_type": "difference", "eps": None},
+        {"kind": LatencyPGD},
     ],
     ids=str,
 )  # fmt: skip
@@ -55,6 +70,39 @@ def test_how_often_it_looks_changes_nothing(monkeypatch, settings):
         assert np.array_equal(getattr(found[1], name), value), name
     if "code" not in settings:
         assert expected[1].success.sum() > 0
+
+
+EVENTS = [EventSquare, GumbelEventAttack, HammingFW, RandomEvents, SpikeCompatibleGradient]
+
+
+def on_events(kind, steps):
+    torch.manual_seed(0)
+    net = mlp((2, 4, 4), 3, encoder=EventFrames(T=5)).eval()
+    for weight in net.parameters():
+        weight.data.mul_(2)
+    clf = SNNClassifier(net, nn.CrossEntropyLoss(), (5, 2, 4, 4), 3, clip_values=(0.0, 1.0))
+    grids = (np.random.default_rng(0).random((SAMPLES, 5, 2, 4, 4)) < 0.3).astype(np.float32)
+    attack = kind(clf, k=3, max_iter=steps)
+    return attack.generate(grids), attack.record
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_attacks_on_events_look_as_seldom_and_find_the_same(monkeypatch, kind):
+    outcomes = []
+    for every in (4, 1):
+        monkeypatch.setattr(native, "interval", lambda device, every=every: every)
+        outcomes.append(on_events(kind, 11))
+    assert np.array_equal(outcomes[0][0], outcomes[1][0])
+    for name, value in vars(outcomes[1][1]).items():
+        assert np.array_equal(getattr(outcomes[0][1], name), value), name
+    monkeypatch.setattr(native, "interval", lambda device: 8)
+    monkeypatch.setattr(kind, "_hit", lambda self, z, y: torch.zeros(len(z), dtype=torch.bool))
+    looks = []
+    for steps in (15, 47):
+        with Asked() as counter:
+            on_events(kind, steps)
+        looks.append(sum(counter.found.values()))
+    assert looks[1] - looks[0] <= 2 * (47 - 15) // 8
 
 
 def silent(net):
@@ -123,17 +171,30 @@ def asked(monkeypatch, every, steps, **settings):
     with monkeypatch.context() as patch, Asked() as counter:
         patch.setattr(torch.Tensor, "tolist", lambda self: read.append(self) or original(self))
         patch.setattr(torch.Tensor, "cpu", lambda self: read.append(self) or self)
-        run(monkeypatch, every, eps=1e-4, max_iter=steps, batch_size=SAMPLES, **settings)
+        run(monkeypatch, every, **{"eps": 1e-4, "max_iter": steps, "batch_size": SAMPLES, **settings})
     return sum(counter.found.values()) + len(read)
 
 
 @pytest.mark.parametrize("code", [Direct(4), Latency(4)], ids=["direct", "latency"])
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"policy": ASSG(0.45)}, {"norm": 2}, {"norm": 1}, {"kind": StableAdaptivePGD}, {"loss_type": "margin"}],
+    [
+        {},
+        {"policy": ASSG(0.45)},
+        {"norm": 2},
+        {"norm": 1},
+        {"kind": StableAdaptivePGD},
+        {"loss_type": "margin"},
+        {"kind": SNNSquare, "loss_type": "margin"},
+        {"kind": SNNSquare, "norm": 2, "loss_type": "margin"},
+        {"kind": FAB, "loss_type": "difference"},
+        {"kind": LatencyPGD},
+    ],
     ids=str,
 )
 def test_one_look_in_several_steps(monkeypatch, code, settings):
+    if settings.get("kind") is LatencyPGD and isinstance(code, Direct):
+        pytest.skip("moves spikes of a latency code")
     few, many = (asked(monkeypatch, 8, steps, code=code, **settings) for steps in (15, 47))
     assert many - few <= 2 * (47 - 15) // 8
     if not settings:

@@ -160,6 +160,15 @@ def test_a_range_that_attacks_may_ask_about_is_a_warning(call, clf):
         CALLS[call](clf, good() * 2 - 1)
 
 
+def test_that_warning_has_few_texts_so_that_python_shows_each_once(clf):
+    texts = set()
+    for factor in np.linspace(1.6, 2.9, 9):
+        with pytest.warns(RangeWarning) as heard:
+            clf.predict(np.full((1, *clf.input_shape), factor, dtype=np.float32))
+        texts |= {str(warning.message) for warning in heard}
+    assert len(texts) == 2
+
+
 def test_training_in_another_range_is_an_error(clf):
     with pytest.raises(ValueError, match=r"values in clip_values \[0, 1\]"):
         clf.fit(good() * 2 - 1, np.zeros(4, dtype=int))

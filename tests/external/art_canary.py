@@ -13,7 +13,6 @@ the last step alone (T times too large), a graph left from the last call, or a w
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from torch import Tensor, nn
 
 from art_snn import SNNClassifier, SpikingNetwork
 from art_snn.coding import Decoder, Direct
-from art_snn.networks import cnn
 
 STEPS = 4
 SHAPE, CLASSES = (1, 28, 28), 10
@@ -125,24 +123,14 @@ def network(
     return SpikingNetwork(Direct(T), body, Mean(probabilities=not from_logits))
 
 
-def lif_network(from_logits: bool, path: str) -> SpikingNetwork:
-    """A trained network of LIF neurons; only numbers of ART's own weights can tell it from any other classifier."""
-    net = cnn(SHAPE, CLASSES, channels=(8,), encoder=Direct(STEPS))
-    net.load_state_dict(torch.load(path, weights_only=True))
-    return SpikingNetwork(net.encoder, net.body, None if from_logits else Mean(probabilities=True))
-
-
-def classifier(net: nn.Module, kind: Any = SNNClassifier) -> Any:
+def classifier(net: nn.Module, kind: Any = SNNClassifier, **changes: Any) -> Any:
     """The classifier that ART's tests get, with ART's own loss, optimizer and clip values."""
-    return kind(
-        model=net, loss=nn.CrossEntropyLoss(reduction="sum"), optimizer=torch.optim.Adam(net.parameters(), lr=0.01),
-        input_shape=SHAPE, nb_classes=CLASSES, clip_values=(0, 1),
-    )  # fmt: skip
+    usual = {"loss": nn.CrossEntropyLoss(reduction="sum"), "input_shape": SHAPE, "nb_classes": CLASSES}
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    return kind(model=net, optimizer=optimizer, clip_values=(0, 1), **{**usual, **changes})
 
 
 def get_image_classifier_pt(from_logits: bool = False, load_init: bool = True, use_maxpool: bool = True) -> Any:
     """In the place of ART's function of the same name."""
-    if os.environ.get("ART_SUBSTITUTE") == "snn" and load_init and use_maxpool:
-        return classifier(lif_network(from_logits, os.environ["ART_TRAINED_SNN"]))
     weights = Path.cwd() / "utils" / "resources" / "models" if load_init else None
     return classifier(network(from_logits, use_maxpool, weights))

@@ -66,28 +66,3 @@ def _iris_weights(folder: Path) -> None:
     for number, layer in enumerate(net, start=1):
         np.save(folder / f"W_DENSE{number}_IRIS.npy", layer.weight.detach().numpy().T)
         np.save(folder / f"B_DENSE{number}_IRIS.npy", layer.bias.detach().numpy())
-
-
-def train_spiking(work: Path, home: Path) -> Path:
-    """The trained LIF network of the ``snn`` column, once."""
-    from art_canary import CLASSES, SHAPE, STEPS
-
-    from art_snn.coding import Direct
-    from art_snn.networks import cnn
-
-    path = work / "lif.pt"
-    if path.exists():
-        return path
-    data = np.load(home / ".art" / "data" / "mnist.npz")
-    x = torch.tensor(data["x_train"][:6000, None] / 255, dtype=torch.float32)
-    y = torch.tensor(data["y_train"][:6000].astype(np.int64))
-    net = cnn(SHAPE, CLASSES, channels=(8,), encoder=Direct(STEPS))
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(2):
-        for rows in torch.randperm(len(x), generator=generator).split(64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
-            optimizer.step()
-    torch.save(net.state_dict(), path)
-    return path

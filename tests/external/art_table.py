@@ -2,36 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 Counts = tuple[int, int] | None
 
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a test fails with a substitute that is not worse for it."""
-
-    columns: tuple[str, ...]
-    why: str
-
-
-BOTH, TRAINED = ("canary", "snn"), ("snn",)
-NUMBERS = "asserts numbers of ART's reference weights"
-CHILDREN = "re-assembles the network from its direct children, which a `SpikingNetwork` has others of"
-
-NUMBERED = "asks for layer 0 and expects the convolution; here the spike code is layer 0"
-
-ASSERTED: dict[tuple[str, str], Reason] = {
-    ("estimators/classification/test_deeplearning_common.py", "test_repr"): Reason(
-        BOTH, "asserts the names of the class and of the layers"
-    ),
-    ("classifiersFrameworks/test_pytorch.py", "test_get_activation_modular"): Reason(BOTH, CHILDREN),
-    ("defences/detector/evasion/test_binary_activation_detector.py", "test_binary_activation_detector"): Reason(
-        BOTH, NUMBERED
-    ),
-    ("classifiersFrameworks/test_pytorch.py", "test_custom_loss_gradient_modular"): Reason(BOTH, CHILDREN),
-}
-"""By file and name of the test."""
 
 _COUNTS: dict[str, tuple[Counts, Counts]] = {
     "estimators/classification/test_deeplearning_common.py": ((25, 1), (26, 0)),
@@ -75,5 +47,6 @@ _COUNTS: dict[str, tuple[Counts, Counts]] = {
 }
 EXPECTED: dict[str, dict[str, Counts]] = {file: {"plain": a, "canary": b} for file, (a, b) in _COUNTS.items()}
 """``passed/failed`` of ART's own classifier and of a canary in ``PyTorchClassifier``, measured once with ART 1.20.1 and
-numpy 2; ``None`` where nobody has counted. No file may get worse than its canary column, but for :data:`ASSERTED`.
+numpy 2; ``None`` where nobody has counted. No file may get worse than its canary column, but for what
+``excused.toml`` names.
 """

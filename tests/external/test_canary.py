@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from art.attacks.evasion import AutoProjectedGradientDescent, ProjectedGradientDescent
+from art.defences.detector.evasion import BinaryActivationDetector
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
@@ -66,6 +67,31 @@ def test_every_layer_has_the_time_mean_of_the_reference_and_not_its_last_step(pa
     assert np.array_equal(clf.get_activations(x.numpy(), "body.conv"), conv)
     assert np.array_equal(clf.get_activations(x.numpy(), "body.relu"), relu)
     assert np.array_equal(clf.get_activations(x.numpy(), "body.relu", time="last"), art_canary.STEPS * relu)
+
+
+def test_the_gradient_of_a_layer_is_that_of_the_reference(pair, x):
+    """What ART's test asks for, by the name of the layer and not by its place among the children."""
+    net, reference = pair
+    poison, target = x[:1].clone().requires_grad_(True), x[1:2]
+    distance = torch.norm(torch.relu(reference.conv(poison)) - torch.relu(reference.conv(target)), p=2)
+    clf = art_canary.classifier(net)
+    found = clf.custom_loss_gradient(torch.norm, x[:1].numpy(), x[1:2].numpy(), "body.relu")
+    expected = torch.autograd.grad(distance, poison)[0].numpy()
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_detector_of_activations_works_on_the_convolution(x):
+    """ART's test asks for layer 0, which is the spike code here; the convolution has another number."""
+    clf = art_canary.classifier(art_canary.network(from_logits=True))
+    small = nn.Sequential(nn.MaxPool2d(2, 2), nn.Flatten(), nn.Linear(121, 2))
+    adam = torch.optim.Adam(small.parameters(), lr=0.01)
+    eye = PyTorchClassifier(small, nn.CrossEntropyLoss(), (1, 22, 22), 2, adam, device_type="cpu")
+    number = clf.layer_names.index("body.conv")
+    detector = BinaryActivationDetector(classifier=clf, detector=eye, layer=number)
+    images = np.concatenate([x.numpy(), 1 - 0.2 * x.numpy()])
+    detector.fit(images, np.eye(2)[[0] * 7 + [1] * 7], nb_epochs=30, batch_size=7)
+    assert detector.detect(images)[1].tolist() == [False] * 7 + [True] * 7
 
 
 def test_a_missed_reset_yields_nan(x):

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from art_snn.networks.pooling import halved, halves, pool
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 sizes = st.integers(1, 4)
 
 

@@ -11,6 +11,8 @@ from art_snn.gradients.known import DIFFERENTIATED, FORMULAS, known_slope
 from art_snn.networks.fast import dynamics_of
 from art_snn.neurons.fused import multi_step
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 SHAPES = [(1,), (3,), (2, 5), (2, 3, 4), (2, 2, 3, 3)]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion.grid import GridAttack, GridSearch
+from art_snn.attacks.evasion.record import column
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.snn_square import window_share
 from art_snn.attacks.evasion.victim import Seen
@@ -78,8 +79,7 @@ class _Boxes(GridSearch):
 
     def next(self, point: Tensor, seen: Seen) -> Tensor:
         """See :class:`Search`."""
-        better = seen.loss > self.best_loss
-        self.best[better] = point[better]
+        self.best = torch.where(column(seen.loss > self.best_loss, point), point, self.best)
         self.best_loss = torch.maximum(self.best_loss, seen.loss)
         numbers, share = self.numbers[:, self.done], window_share(self.done, self.queries, self.p_init)
         self.done += 1

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from art_snn.attacks.evasion.hyperplane import to_hyperplane
 from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack, surface
-from art_snn.attacks.evasion.record import Ledger
+from art_snn.attacks.evasion.record import Ledger, column
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.victim import Seen, Victim
 from art_snn.errors import explain
@@ -85,12 +85,16 @@ class FAB(PixelAttack):
         free = problem.within(self._range)
         search = _Boundary(free)
         point = search.first() if restart < self._targets_per_start() else search.elsewhere(self.eps)
-        point = free.project(point if starts is None else torch.as_tensor(starts)[problem.rows].to(point))
-        for step in range(self._queries()):
-            seen = self._look(victim, free, point, ledger, step, scope)
-            search.note(point, self._hit(seen.logits, free.y))
-            point = free.project(search.next(point, seen))
-        self._bisect(victim, search, ledger)
+        if starts is not None:
+            point = torch.as_tensor(starts, device=problem.x.device)[problem.rows].to(point)
+        point = free.project(point)
+        with self._waiting(victim):
+            for step in range(self._queries()):
+                seen = self._look(victim, free, point, ledger, step, scope)
+                search.note(point, self._hit(seen.logits, free.y))
+                point = free.project(search.next(point, seen))
+            self._bisect(victim, search, ledger)
+            self._settle_queries(victim)
         self._settle(problem, search, ledger, restart)
 
     def _bisect(self, victim: Victim, search: _Boundary, ledger: Ledger) -> None:
@@ -142,8 +146,9 @@ class _Boundary(BallSearch):
         """Keep a point beyond the boundary if it is the nearest so far."""
         size = self.ball.usage(self.problem.x, point)
         nearer = fooled & (size < self.smallest)
-        self.best[nearer], self.smallest[nearer] = point[nearer], size[nearer]
-        self.when[nearer] = self.done
+        self.best = torch.where(column(nearer, point), point, self.best)
+        self.smallest = torch.where(nearer, size, self.smallest)
+        self.when = torch.where(nearer, self.done, self.when)
         self.fooled = fooled
 
     def next(self, point: Tensor, seen: Seen) -> Tensor:
@@ -160,7 +165,7 @@ class _Boundary(BallSearch):
         step = (1 - alpha) * (point.double().flatten(1) + _OVERSHOOT * here)
         step = step + alpha * (clean.double().flatten(1) + _OVERSHOOT * from_clean)
         ahead = step.view_as(clean).to(clean)
-        return torch.where(self.fooled.view(-1, *[1] * (clean.dim() - 1)), back, ahead)
+        return torch.where(column(self.fooled, clean), back, ahead)
 
     def _way(self, w: Tensor, need: Tensor, start: Tensor) -> Tensor:
         low, high = self.ball.bounds(start)

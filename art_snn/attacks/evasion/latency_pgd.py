@@ -16,7 +16,8 @@ its clean value if it keeps its bin. No estimate of the code's derivative is inv
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion.pixel import PixelAttack
-from art_snn.attacks.evasion.record import Ledger
+from art_snn.attacks.evasion.record import Ledger, column
 from art_snn.attacks.evasion.search import Problem, Search, across
 from art_snn.attacks.evasion.snn_auto_pgd import CheckPoints
 from art_snn.attacks.evasion.victim import Seen, Victim
@@ -90,6 +91,16 @@ class LatencyPGD(PixelAttack):
     def _scope(self, victim: Victim, rows: list[int]) -> AbstractContextManager[AttackScope]:  # noqa: ARG002
         return self._at_spikes.scope(rows)
 
+    @contextmanager
+    def _waiting(self, victim: Victim) -> Iterator[None]:
+        with super()._waiting(victim), super()._waiting(self._at_spikes):
+            yield
+
+    def _settle_queries(self, victim: Victim) -> None:
+        super()._settle_queries(victim)
+        with self._at_spikes.attached():
+            super()._settle_queries(self._at_spikes)
+
     def _search(self, problem: Problem) -> Search:
         code: Latency = self.estimator.model.encoder
         return _SpikeMoves(problem, int(self.max_iter), code.T, code.convention)
@@ -153,8 +164,8 @@ class _SpikeMoves(Search):
 
     def next(self, point: Tensor, seen: Seen) -> Tensor:  # noqa: ARG002 - the bins say where the point is
         """See :class:`Search`."""
-        better = seen.loss > self.best_loss
-        self.best_bins[better] = self.bins[better]
+        better = column(seen.loss > self.best_loss, self.bins)
+        self.best_bins = torch.where(better, self.bins, self.best_bins)
         self.best_loss = torch.maximum(self.best_loss, seen.loss)
         grad = seen.ascent
         scaled = grad / across(grad.abs().flatten(1).mean(1), grad)
@@ -169,7 +180,7 @@ class _SpikeMoves(Search):
         stuck = self.best_loss <= self.best_at_check
         self.best_at_check = self.best_loss.clone()
         self.share = torch.where(stuck, self.share / 2, self.share)
-        self.bins[stuck] = self.best_bins[stuck]
+        self.bins = torch.where(column(stuck, self.bins), self.best_bins, self.bins)
 
     def _move(self, worth: Tensor) -> None:
         """The best reachable bin, for the share of pixels that gain most; ``worth`` is ``[n, T, *]``."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -220,9 +220,18 @@ class NativeAttack(GuardedInit, EvasionAttack):
         search = self._search(problem)
         start = search.first() if starts is None else torch.as_tensor(starts, device=problem.x.device)[problem.rows]
         point = search.problem.project(start.to(problem.x))
-        every = interval(point.device)
-        with victim.unasked() if every > 1 else nullcontext():
-            self._climb(victim, search, point, ledger, restart, scope, every)
+        with self._waiting(victim):
+            self._climb(victim, search, point, ledger, restart, scope, interval(point.device))
+
+    @contextmanager
+    def _waiting(self, victim: Victim) -> Iterator[None]:
+        """Inside, a device that has to be waited for is not asked before :meth:`_settle_queries`."""
+        with victim.unasked() if interval(victim.device) > 1 else nullcontext():
+            yield
+
+    def _settle_queries(self, victim: Victim) -> None:
+        """Judge the queries since the last call."""
+        victim.settle()
 
     def _climb(
         self, victim: Victim, search: Search, point: Tensor, ledger: Ledger, restart: int, scope: AttackScope,
@@ -242,7 +251,7 @@ class NativeAttack(GuardedInit, EvasionAttack):
                 ledger.refund(rows, paid, gone)
             gone = gone | hit
             if (step + 1) % every == 0 or step + 1 == queries:
-                victim.settle()
+                self._settle_queries(victim)
                 if bool(gone.any()):
                     left = (~gone).nonzero()[:, 0]
                     if len(left) == 0:

@@ -12,7 +12,6 @@ Source: Andriushchenko et al., "Square Attack", ECCV 2020.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from art_snn.attacks.evasion.pixel import BallSearch, PixelAttack
+from art_snn.attacks.evasion.record import column
 from art_snn.attacks.evasion.search import Problem, Search
 from art_snn.attacks.evasion.victim import Seen
 from art_snn.attacks.evasion.windows import tube
@@ -81,7 +81,7 @@ class _RandomSquares(BallSearch):
 
     def __init__(self, problem: Problem, queries: int, p_init: float) -> None:
         super().__init__(problem)
-        self.queries, self.p_init, self.done = queries, p_init, 0
+        self.queries, self.p_init, self.done, self.radius = queries, p_init, 0, self.reach()
         shape = problem.x.shape[1:]
         self.shape = shape if len(shape) == 4 else (1, *shape)
         channels = self.shape[1]
@@ -94,17 +94,17 @@ class _RandomSquares(BallSearch):
         frames, channels, _, width = self.shape
         signs = (self.problem.uniform(channels, 1, width, salt=2) < 0.5).to(self.best) * 2 - 1
         stripes = signs.unsqueeze(1).expand(-1, frames, -1, self.shape[2], -1)
-        return self.problem.x + self._amplitude(1.0) * stripes.reshape(self.problem.x.shape)
+        return self.problem.x + self._amplitude(torch.ones((), dtype=torch.double)) * stripes.reshape(
+            self.problem.x.shape
+        )
 
     def next(self, point: Tensor, seen: Seen) -> Tensor:
         """See :class:`Search`."""
-        better = seen.loss > self.best_loss
-        self.best[better] = point[better]
+        self.best = torch.where(column(seen.loss > self.best_loss, point), point, self.best)
         self.best_loss = torch.maximum(self.best_loss, seen.loss)
         window, signs = self._window(self.numbers[:, self.done], window_share(self.done, self.queries, self.p_init))
         self.done += 1
-        share = float(window.double().mean())
-        corner = self.problem.x + self._amplitude(share) * signs
+        corner = self.problem.x + self._amplitude(window.double().mean()) * signs
         return torch.where(window, corner, self.best)
 
     def _window(self, numbers: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -115,10 +115,10 @@ class _RandomSquares(BallSearch):
         like = self.problem.x.shape
         return window.expand(shape).reshape(like), signs.expand(shape).reshape(like)
 
-    def _amplitude(self, share: float) -> float:
+    def _amplitude(self, share: Tensor) -> Tensor | float:
         """Change per cell that spends the whole budget on the given share of cells."""
-        cells = max(share * self.problem.x[0].numel(), 1.0)
-        norm, reach = self.ball.norm, self.reach()
+        cells = (share * self.problem.x[0].numel()).clamp(min=1.0)
+        norm, reach = self.ball.norm, self.radius
         if norm == torch.inf:
             return reach
-        return reach / math.sqrt(cells) if norm == 2 else reach / cells
+        return reach / cells.sqrt() if norm == 2 else reach / cells

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from art_snn.attacks.evasion.culprit import culprit
 from art_snn.attacks.evasion.draws import key
-from art_snn.coding.base import trusted
 from art_snn.coding.draws import keyed_draws
 from art_snn.errors import explain
 from art_snn.gradients.base import AttackScope, GradientPolicy
 from art_snn.networks.spiking_network import SpikingNetwork
+from art_snn.trust import trusted
 
 MIN_DRAWS = 10
 """Draws per gradient and votes per decision of a stochastic model, where the caller names no number."""
