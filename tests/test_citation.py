@@ -121,7 +121,13 @@ def parsed(text):
     return found
 
 
-NEEDED = {"article": "journal", "inproceedings": "booktitle", "misc": "year", "software": "version"}
+NEEDED = {
+    "article": "journal",
+    "incollection": "booktitle",
+    "inproceedings": "booktitle",
+    "misc": "year",
+    "software": "version",
+}
 
 
 def test_the_file_is_bibtex_without_duplicates_and_sorted():
