@@ -110,10 +110,11 @@ def compare(
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write there; into RESULTS by default.")
 def report(results: Path, out: Path | None) -> None:
     """Make the report of a finished comparison again, from the folder RESULTS; nothing is run."""
-    from art_snn.evaluation.stored import load_comparison
+    from art_snn.evaluation.stored import load_comparison, records_of
 
     try:
-        made = load_comparison(results).save(results if out is None else out)
+        with records_of(results):
+            made = load_comparison(results).save(results if out is None else out)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Report: {made}")

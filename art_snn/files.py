@@ -1,11 +1,13 @@
-"""Files that are written whole or not at all, and names that stay in their folder."""
+"""Files that are written whole or not at all, names that stay in their folder, and JSON from anywhere."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from art_snn.errors import explain
 
@@ -50,6 +52,36 @@ def plain_name(name: str) -> str:
         fix = "take letters, digits, blanks, dots, dashes or underscores"
         raise ValueError(explain(f"the name {name!r}", "one file or folder name, without a path", fix))
     return name
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file ``name`` (a relative path) of a folder.
+
+    :raises ValueError: if the path leads out of the folder.
+
+    >>> inside(Path("run"), "examples/a.safetensors").as_posix()
+    'run/examples/a.safetensors'
+    """
+    path = folder / name
+    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+        fix = "take results that art-snn wrote; these were changed by hand"
+        raise ValueError(explain(f"the file {name!r}", f"a file inside {folder}", fix))
+    return path
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a JSON text says, whoever wrote it.
+
+    :raises ValueError: for anything that is no JSON, and for lists within lists beyond what Python follows.
+
+    >>> read_json("[1, 2]")
+    [1, 2]
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        came = f"JSON of {len(text)} characters, nested too deeply to follow"
+        raise ValueError(explain(came, "records a few levels deep", "is this the right file?")) from error
 
 
 def append_line(path: Path, line: str) -> None:

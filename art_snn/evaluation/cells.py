@@ -21,7 +21,7 @@ from art_snn.evaluation.flags import DEFAULT, Evidence, Trial, judge_all
 from art_snn.evaluation.seeding import derived_seed, fingerprint
 from art_snn.evaluation.statistics import proportion
 from art_snn.evaluation.store import Record, ResultStore
-from art_snn.files import write_whole
+from art_snn.files import inside, write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EXAMPLES = 8
@@ -217,7 +217,7 @@ class Measurement:
 
     def _example_file(self, key: str) -> Path:
         folder = self.store.folder if self.store.folder is not None else Path()
-        return folder / "examples" / f"{key}.safetensors"
+        return inside(folder, f"examples/{key}.safetensors")
 
 
 def outcome(correct: Array) -> Record:

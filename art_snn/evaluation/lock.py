@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from art_snn.errors import explain
-from art_snn.files import unwritten, write_whole
+from art_snn.files import read_json, unwritten, write_whole
 
 LOCK = ".lock"
 HOLDER = ".lock.json"
@@ -63,7 +63,7 @@ def _occupied(folder: Path) -> str:
 
 def _holder(folder: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        read = json.loads((folder / HOLDER).read_text())
+        read = read_json((folder / HOLDER).read_text())
         if isinstance(read, dict) and {"pid", "host"} <= read.keys():
             return read
     return None

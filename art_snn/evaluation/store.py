@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from art_snn.errors import explain
-from art_snn.files import append_line, write_whole
+from art_snn.files import append_line, read_json, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ class ResultStore:
 
 def _parse(line: str) -> Record | None:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError:
+        record = read_json(line)
+    except ValueError:
         return None
     complete = isinstance(record, dict) and isinstance(record.get("key"), str) and "kind" in record
     return record if complete else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from art_snn.evaluation.cells import EXAMPLES
 from art_snn.evaluation.comparison import Comparison
 from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.store import Record, ResultStore
+from art_snn.files import inside
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,23 +26,38 @@ def load_comparison(folder: str | os.PathLike[str]) -> Comparison:
     """The comparison whose results lie in ``folder``.
 
     :raises FileNotFoundError: if there are none.
-    :raises ValueError: if the run was not finished.
+    :raises ValueError: if the run was not finished, or its records were changed.
     """
     if not (Path(folder) / "results.jsonl").exists():
         fix = "pass the folder that --out named"
         raise FileNotFoundError(explain(f"{folder} without results.jsonl", "a folder of results", fix))
     store = ResultStore(folder)
-    index = store.records.get("index")
-    if index is None or any(key not in store.records for key in index["records"]):
-        raise ValueError(explain(f"an unfinished run in {folder}", "a finished one", "give its command again"))
-    result = comparison_of([store.records[key] for key in [*index["records"], "index"]])
+    with records_of(folder):
+        index = store.records.get("index")
+        if index is None or any(key not in store.records for key in index["records"]):
+            raise ValueError(explain(f"an unfinished run in {folder}", "a finished one", "give its command again"))
+        result = comparison_of([store.records[key] for key in [*index["records"], "index"]])
+        str(result)  # whose table asks for every cell
 
     def examples(key: str) -> Array | None:
-        file = Path(folder) / "examples" / f"{key}.safetensors"
+        file = inside(Path(folder), f"examples/{key}.safetensors")
         return load_file(file)["x_adv"] if file.exists() else None
 
     result.images = images(result, examples)
     return result
+
+
+@contextmanager
+def records_of(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside, what cannot be made of the records of a folder is said of them.
+
+    :raises ValueError: in place of an error that records cause which lack something or say something else.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, StopIteration, ArithmeticError) as error:
+        came = f"records in {folder} that do not fit together ({type(error).__name__}: {error})"
+        raise ValueError(explain(came, "what one comparison wrote", "give its command again")) from error
 
 
 def as_stored(record: Record) -> Record:

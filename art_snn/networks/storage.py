@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from art_snn import coding
 from art_snn.coding.base import Decoder, Encoder
 from art_snn.errors import explain
-from art_snn.files import write_whole
+from art_snn.files import read_json, write_whole
 from art_snn.networks.cnn import cnn
 from art_snn.networks.mlp import mlp
 from art_snn.networks.spiking_network import SpikingNetwork
@@ -125,8 +125,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
         fix = "save the network again; the file is damaged or of another format"
         raise ValueError(explain(f"{path.name}: {error}", "a safetensors file", fix)) from error
     try:
-        return tensors, json.loads(metadata.get("recipe", "null"))
-    except (ValueError, RecursionError) as error:
+        return tensors, read_json(metadata.get("recipe", "null"))
+    except ValueError as error:
         raise _damaged_recipe(path, error) from error
 
 

@@ -45,6 +45,39 @@ def test_the_report_is_made_again_byte_by_byte(finished, tmp_path, monkeypatch):
     assert again == {name: text for name, text in before.items() if name.parts[0] not in ("examples", ".lock")}
 
 
+def changed(folder, into, change):
+    """The results of a folder, one record changed."""
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    (into / "results.jsonl").write_text("".join(json.dumps(change(line)) + "\n" for line in lines))
+    return into
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: {**line, "records": None} if line["kind"] == "index" else line,
+        lambda line: {k: v for k, v in line.items() if k != "order"} if line["kind"] == "run" else line,
+        lambda line: {**line, "model": "another"} if line["kind"] == "attack" else line,
+        lambda line: {**line, "eps": "much"} if line["kind"] == "attack" else line,
+    ],
+    ids=["index", "run", "model", "eps"],
+)
+def test_changed_records_are_refused_in_words(finished, tmp_path, change):
+    done = CliRunner().invoke(main, ["report", str(changed(finished[1], tmp_path, change))])
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    assert "Fix: give its command again" in " ".join(done.output.split())
+
+
+def test_examples_lie_in_the_folder_or_are_not_read(finished, tmp_path):
+    def climb(line):
+        return {**line, "key": "../../outside"} if line["kind"] == "attack" else line
+
+    folder = changed(finished[1], tmp_path, climb)
+    with pytest.raises(ValueError, match="Fix"):
+        load_comparison(folder)
+
+
 def test_what_is_read_back_says_the_same(finished):
     live, folder = finished
     read = load_comparison(folder)

@@ -18,7 +18,7 @@ from art_snn.evaluation.seeding import fingerprint
 from art_snn.evaluation.store import Record
 from art_snn.evaluation.sweep.compute import Outcome
 from art_snn.evaluation.sweep.plan import Cell
-from art_snn.files import append_line, write_whole
+from art_snn.files import append_line, inside, read_json, write_whole
 
 LOG = "log.jsonl"
 
@@ -82,14 +82,17 @@ class CellStore:
         path = self.folder / LOG
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
             with suppress(ValueError, KeyError, TypeError):
-                entry = json.loads(line)
+                entry = read_json(line)
                 if entry["event"] == "finished":
                     found[entry["cell"]] = float(entry["seconds"])
         return found
 
     def bytes_of(self, name: str) -> bytes:
-        """A file of a finished cell."""
-        return (self.folder / name).read_bytes()
+        """A file of a finished cell.
+
+        :raises ValueError: if it lies outside the folder.
+        """
+        return inside(self.folder, name).read_bytes()
 
     def weights(self, cell: Cell) -> bytes:
         """Weights that a training cell left."""
@@ -103,7 +106,7 @@ class CellStore:
 
     def _read(self, address: str) -> list[Record] | None:
         try:
-            held = json.loads(self._file(address).read_bytes())
+            held = read_json(self._file(address).read_bytes())
             records: list[Record] = held["records"]
             whole = held["check"] == fingerprint(records)
             whole &= all(_hash(self.bytes_of(name)) == digest for name, digest in held["files"].items())
