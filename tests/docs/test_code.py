@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import types
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -134,8 +135,8 @@ def of_art_snn(words):
 
 def of_python(words):
     """A script or module of the checkout, all of whose options it knows."""
-    path = Path(*words[1].split(".")).with_suffix(".py") if words[0] == "-m" else Path(words[0])
-    text = "".join(file.read_text() for file in [ROOT / path, *(ROOT / path).parent.glob(f"{path.stem}*/*.py")])
+    path = Path(find_spec(words[1]).origin) if words[0] == "-m" else ROOT / words[0]
+    text = "".join(file.read_text() for file in [path, *path.parent.glob(f"{path.stem}*/*.py")])
     for option in re.findall(r"--[\w-]+", " ".join(words)):
         assert f'"{option}"' in text, option
 
