@@ -8,10 +8,12 @@ from art_snn.coding import (
     TET,
     Burst,
     CountLoss,
+    Delta,
     Frequency,
     Latency,
     LatencyLoss,
     Population,
+    RankOrder,
     RelativeTargetLoss,
     SignedPoisson,
     SpikeCamera,
@@ -32,6 +34,9 @@ from art_snn.coding import (
         (lambda: SignedPoisson(4, reach=float("nan")), "a positive number", "pass reach=2.0"),
         (lambda: Burst(10, max_spikes=0), "max_spikes=0", "Burst(T=10, max_spikes=4)"),
         (lambda: Burst(10, shortest=3, longest=2), "1 <= shortest <= longest", "Burst(T=10, max_spikes=4)"),
+        (lambda: Delta(4, threshold=0), "threshold=0", "pass threshold=0.1"),
+        (lambda: RankOrder(4, kappa=-1), "kappa=-1", "RankOrder(T, kappa=0.05, comparisons=128)"),
+        (lambda: RankOrder(4, comparisons=0), "comparisons=0", "RankOrder(T, kappa=0.05, comparisons=128)"),
         (lambda: Latency(4, drop_below=1.5), "drop_below=1.5", "drop_below=0.0 keeps every pixel"),
         (lambda: Latency(4, "edl", drop_below=0.1), "absolute intensities", "drop dark pixels before scaling"),
     ],
@@ -58,6 +63,11 @@ def test_inputs_of_a_shape_that_the_code_does_not_have(code, shape, expected, fi
         code(torch.zeros(shape))
     assert expected in str(error.value)
     assert f"Fix: {fix}" in str(error.value)
+
+
+def test_half_precision_has_no_fourier_transform():
+    with pytest.raises(TypeError, match=r"float16.*expected float32 or float64 images\. Fix: pass x\.float\(\)"):
+        Frequency(4)(torch.zeros(2, 1, 4, 4, dtype=torch.float16))
 
 
 def test_a_read_out_neuron_runs_over_all_steps():

@@ -283,6 +283,12 @@ def test_attacks_on_places_need_grids_with_places(events, build, fix):
     assert RandomEvents(flat, k=4, kind="flip", max_iter=2).generate(x, events.y).shape == x.shape
 
 
+@pytest.mark.parametrize("share", [0, 1.5, math.nan])
+def test_squares_begin_with_a_share_of_the_grid(events, share):
+    with pytest.raises(ValueError, match=r"expected a share in \(0, 1\]\. Fix: p_init=0\.3"):
+        EventSquare(events.clf, k=4, p_init=share)
+
+
 def test_one_polarity_cannot_be_exchanged(events):
     clf = plain((6, 1, 8, 8), nn.Sequential(nn.Flatten(2), nn.Linear(64, 10)))
     x = np.ascontiguousarray(events.x[:, :, 1:])
