@@ -127,7 +127,7 @@ def test_the_suite_judges_its_own_points_against_the_budget(digits, monkeypatch)
 
 
 def test_where_nothing_is_right_the_suite_has_nothing_to_do(digits):
-    attack = SNNAutoAttack(digits.snn, eps=0.06, preset=FEW, verbose=False)
+    attack = SNNAutoAttack(digits.snn, eps=0.06, preset=FEW, verbose=False, calibration=digits.calibration)
     wrong = (digits.snn.predict(digits.x[:4]).argmax(1) + 1) % 10
     assert np.array_equal(attack.generate(digits.x[:4], wrong), digits.x[:4])
     assert [row.rung for row in attack.last_run.rows] == ["clean", "confirmed"]

@@ -141,3 +141,13 @@ def test_an_image_too_small_for_its_pooled_blocks():
 def test_a_surrogate_that_has_no_name_here():
     with pytest.raises(ValueError, match=r"surrogate_function='step'; expected one of .*'atan'.*Fix: .*build the body"):
         mlp((1, 8, 8), 10, surrogate_function="step")
+
+
+def test_a_class_of_ones_own_derives_from_the_network_alone():
+    class Louder(SpikingNetwork):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    one, other = Louder(Direct(T=2), nn.Flatten(2)), SpikingNetwork(Direct(T=2), nn.Flatten(2))
+    x = torch.rand(3, 1, 2, 2)
+    assert torch.equal(one(x), 2 * other(x))
