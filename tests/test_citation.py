@@ -26,7 +26,7 @@ import art_snn.defenses.trainer
 import art_snn.defenses.transformer
 import art_snn.gradients
 import art_snn.neurons
-from art_snn import SNNClassifier, SpikingNetwork, citation
+from art_snn import Comparison, SNNClassifier, SpikingNetwork, citation
 from art_snn.attacks.evasion import SNNAutoPGD
 from art_snn.attacks.poisoning import Trigger
 from art_snn.bibliography import ALWAYS, bibliography
@@ -211,3 +211,10 @@ def test_an_unknown_name_is_an_error_with_the_nearest(wrong, near):
 def test_an_object_without_source_is_an_error():
     with pytest.raises(ValueError, match="Generator"):
         citation(torch.Generator())
+
+
+def test_a_comparison_cites_what_ran():
+    entries = {"hao2024threaten": bibliography()["hao2024threaten"]}
+    records = [{"kind": "run"}, {"kind": "references", "entries": entries}]
+    result = Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, records)
+    assert keys(citation(result)) == sorted([*ALWAYS, "hao2024threaten"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from art_snn.cli import main, parse_budgets
+from art_snn.evaluation import ATTACKS
+from art_snn.evaluation import run as running
+from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.stored import load_comparison
+from art_snn.evaluation.zoo import EVENT_NOTE
 
 QUICK = ["compare", "--models", "ann,snn-latency", "--eps", "0.1", "--samples", "30", "--epochs", "3"]
 
@@ -101,6 +107,8 @@ def test_killed_half_way_it_goes_on_and_ends_alike(uninterrupted, tmp_path, enou
         (["--samples", "0"], "1..500 test samples"),
         (["--samples", "501"], "1..500 test samples"),
         (["--device", "tpu"], "'cpu', 'cuda'"),
+        (["--attacks", "noise,fgms"], "did you mean 'fgsm'"),
+        (["--models", "snn-latency+jiter"], "did you mean 'jitter'"),
     ],
 )
 def test_bad_options_are_answered_with_the_fix(arguments, message, tmp_path):
@@ -108,6 +116,68 @@ def test_bad_options_are_answered_with_the_fix(arguments, message, tmp_path):
     assert done.exit_code != 0
     assert message in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+@pytest.fixture
+def asked(uninterrupted, monkeypatch):
+    """A finished comparison, shown in place of the one that is asked for; and what was asked."""
+    result, given = load_comparison(uninterrupted[1]), {}
+
+    def shown(dataset, models, eps, **options):
+        given.update(options, dataset=dataset, models=models, eps=eps)
+        return result, "runs/report.html"
+
+    monkeypatch.setattr(running, "run_comparison", shown)
+    return result, given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attacks"),
+    [
+        ([], None),
+        (["--attacks", "noise, fgsm"], ["noise", "fgsm"]),
+        (["--preset", "fast"], [*ATTACKS, "auto-fast"]),
+        (["--attacks", "noise", "--preset", "standard"], ["noise", "auto-standard"]),
+    ],
+)
+def test_a_preset_joins_the_attacks_that_were_named(asked, arguments, attacks):
+    assert run("compare", *arguments).exit_code == 0
+    assert asked[1]["attacks"] == attacks
+
+
+def test_notes_and_raised_flags_stand_below_the_table(asked):
+    result, _ = asked
+    before = run("compare").output
+    assert "Models: " not in before
+    result.records[0]["note"] = EVENT_NOTE
+    result.flags["ann"] = [Flag("W2", True, 0.5, 0.1, "half is gone"), Flag("W3", False, 0.0, 0.1, "not this one")]
+    output = run("compare").output
+    assert f"Models: {EVENT_NOTE}." in " ".join(output.split())
+    assert "W2 ann: half is gone (see docs/flags.md#w2)" in output
+    assert "not this one" not in output
+
+
+def test_a_terminal_has_its_own_width_and_a_file_has_room(asked, monkeypatch):
+    def widest():
+        return max(len(re.sub("\x1b[^m]*m", "", line)) for line in run("compare").output.splitlines())
+
+    monkeypatch.setenv("COLUMNS", "70")
+    assert widest() > 90
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert widest() <= 70
+
+
+def test_an_analog_model_of_events_says_what_it_sees(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "trained", lambda name, *given, **options: (None, {"key": name}))
+    monkeypatch.setattr(running, "evaluate", lambda *given, **options: options["notes"])
+    for number, (dataset, models, note) in enumerate(
+        [("events", ["ann", "snn-events"], EVENT_NOTE), ("events", ["snn-events"], None), ("digits", ["ann"], None)]
+    ):
+        notes, _ = running.run_comparison(dataset, models, [0.1], samples=10, seed=0, out=tmp_path / str(number))
+        assert notes.get("note") == note
+    with pytest.raises(ValueError, match=r"seeds = 0; expected at least one network per model\. Fix: --seeds 3"):
+        running.run_comparison("digits", ["ann"], [0.1], samples=10, seed=0, seeds=0, out=tmp_path)
 
 
 def test_unwritable_folder(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from art_snn.coding import bin_events
+from art_snn.coding import bin_events, project_events
 
 
 def recording(n=200, seed=0):
@@ -45,3 +45,13 @@ def test_errors():
         bin_events(one, one * 9, one, one, 2, (2, 2))
     with pytest.raises(ValueError, match="'time' or 'count'"):
         bin_events(one, one, one, one, 2, (2, 2), by="size")
+
+
+def test_projected_events_are_their_counts_with_and_without_a_gradient():
+    t, x, y, p = recording()
+    counts = bin_events(t, x, y, p, 7, (4, 6), span=(0, 1000))
+    moving = t.double().requires_grad_(True)
+    for times in (t.double(), moving):
+        frames = project_events(times, x, y, p, 7, (4, 6), span=(0, 1000))
+        assert torch.equal(frames.detach(), counts)
+        assert frames.requires_grad == times.requires_grad

@@ -126,6 +126,15 @@ def test_each_way_to_damage_a_bin_file(tmp_path):
         assert str(raised.value).startswith("damaged.bin: got")
 
 
+def test_bin_files_begin_at_zero(tmp_path):
+    early = np.array([(-3, 0, 0, 1), (5, 1, 1, 0)], dtype=EVENT)
+    with pytest.raises(ValueError, match=r"a negative time stamp; expected t >= 0\. Fix: shift the recording"):
+        write_nmnist(early, tmp_path / "early.bin")
+    assert not list(tmp_path.iterdir())
+    early["t"] += 3
+    assert read_nmnist(write_nmnist(early, tmp_path / "shifted.bin")).tolist() == early.tolist()
+
+
 @given(recordings())
 @SAME_FOLDER
 def test_npz_round_trip(tmp_path, events):
@@ -279,6 +288,36 @@ def test_aedat_needs_its_library(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'art-snn\[aedat\]'"):
         read_aedat4(AEDAT)
+
+
+@pytest.mark.parametrize("size", [(250,), (0, 400), (3, 250, 400)])
+def test_a_spike_camera_has_rows_and_columns(tmp_path, size):
+    path = tmp_path / "one.dat"
+    path.write_bytes(bytes(12500))
+    with pytest.raises(ValueError, match=r"expected \(H, W\) of at least one pixel\. Fix: size=\(250, 400\)"):
+        read_spike_camera(path, size)
+
+
+def decodes_to(monkeypatch, rows):
+    """The library is there, and finds the rows t, x, y, p in every file."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("art_snn.data.events.aedat._decoded", lambda path, timeout: np.array(rows))
+
+
+def test_what_the_library_decodes_is_checked(monkeypatch):
+    decodes_to(monkeypatch, [[5, 7, 7], [0, 3, 1], [2, 0, 1], [1, 0, 1]])
+    assert read_aedat4(AEDAT, (3, 4)).tolist() == [(5, 0, 2, 1), (7, 3, 0, 0), (7, 1, 1, 1)]
+    with pytest.raises(ValueError, match=r"saccades.aedat4: got 1 events outside the sensor, the first at x=3"):
+        read_aedat4(AEDAT, (3, 3))
+    decodes_to(monkeypatch, [[5, 4], [0, 0], [0, 0], [1, 0]])
+    with pytest.raises(ValueError, match=r"saccades.aedat4: got time stamps that go back.*Fix: fetch the file again"):
+        read_aedat4(AEDAT)
+
+
+def test_an_aedat_file_that_is_not_there(monkeypatch, tmp_path):
+    decodes_to(monkeypatch, [])
+    with pytest.raises(FileNotFoundError, match=r"no file .*missing.aedat4.*Fix: check the path"):
+        read_aedat4(tmp_path / "missing.aedat4")
 
 
 def test_aedat_comes_back():

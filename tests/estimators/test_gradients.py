@@ -250,3 +250,11 @@ def test_a_network_without_a_gradient_is_refused_and_one_with_zeros_announced():
         make(Flat(), Direct(T=2))
     with pytest.warns(GradientWarning, match="is not robustness"):
         make(nn.Sequential(nn.Flatten(2), nn.Linear(64, 10)), Latency(T=2, backward="masked"))
+
+
+@pytest.mark.parametrize(("clip", "passed_on"), [(None, None), ((-1.0, 2.0), (-1.0, 2.0))])
+def test_an_analog_code_passes_its_range_on_to_the_spike_edge(clip, passed_on):
+    net = mlp((1, 8, 8), 10, hidden=(4,), encoder=Direct(T=2))
+    edge = SNNClassifier(net, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=clip).at_spikes()
+    found = edge.clip_values
+    assert found is None if passed_on is None else tuple(map(float, found)) == passed_on

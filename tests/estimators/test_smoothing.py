@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from art.attacks.evasion import ProjectedGradientDescent
+from art.defences.preprocessor import SpatialSmoothingPyTorch
 from art.estimators.certification.randomized_smoothing.randomized_smoothing import RandomizedSmoothingMixin
 from torch import nn
 from torch.nn import functional as F
@@ -167,3 +168,9 @@ def test_wrong_parameters_later():
     with pytest.raises(ValueError, match="alpha"):
         clf.set_params(alpha=2.0)
     assert clf.alpha == 0.001
+
+
+def test_nothing_stands_before_the_random_code():
+    """A certificate is about the input of the code."""
+    with pytest.raises(ValueError, match=r"preprocessors before the random code.*Fix: apply the preprocessor"):
+        smoothed(preprocessing_defences=SpatialSmoothingPyTorch(channels_first=True))

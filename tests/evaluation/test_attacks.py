@@ -1,10 +1,12 @@
 """The standard attacks: budgets, seeds, losses, and what they leave behind."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from art_snn.evaluation.attacks import ATTACK_DRAWS, ATTACKS, SUITES, attack_named, averaged
+from art_snn.evaluation.attacks import ATTACK_DRAWS, ATTACKS, SUITES, InTurn, attack_named, averaged
 from art_snn.evaluation.seeding import derived_seed, fingerprint, seeded_globals
 
 
@@ -43,6 +45,8 @@ def test_every_gradient_attack_beats_noise(snn, samples):
 def test_unknown_attack_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'apgd-ce'"):
         attack_named("apgdce")
+    with pytest.raises(ValueError, match=r"norm=3; expected inf, 2 or 1\. Fix: norm=np\.inf"):
+        attack_named("fgsm", norm=3)
 
 
 def test_averaging_reaches_stochastic_networks_only_and_ends(poisson, snn):
@@ -92,6 +96,24 @@ def test_the_adaptive_attack_fits_the_model(ann, snn, latency):
     assert all("atan" in repr(attack.policy) for attack in built["snn"])
     assert all(attack.policy is None for attack in built["ann"])
     assert built["ann"][0].seed != built["ann"][1].seed
+
+
+class Counted:
+    """Moves every sample by one, and breaks those that it is told to."""
+
+    def __init__(self, breaks):
+        self.breaks, self.asked = breaks, []
+
+    def generate(self, x, y):
+        self.asked.append(len(x))
+        self.record = SimpleNamespace(success=np.full(len(x), self.breaks))
+        return x + 1
+
+
+def test_nobody_is_asked_about_what_is_broken():
+    none, every, never = Counted(False), Counted(True), Counted(True)
+    assert InTurn([none, every, never]).generate(np.zeros((5, 1)), np.zeros(5)).tolist() == [[1.0]] * 5
+    assert (none.asked, every.asked, never.asked) == ([5], [5], [])
 
 
 def test_attacks_in_turn_keep_what_the_first_one_broke(snn, samples):

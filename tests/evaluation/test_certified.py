@@ -32,6 +32,8 @@ def test_it_falls_with_the_radius():
 def test_plot_and_refusals():
     ax = certified_accuracy(PREDICTION, RADIUS, Y, unit="spikes moved").plot(label="g")
     assert ax.get_xlabel() == "spikes moved"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["g"]
+    assert certified_accuracy(PREDICTION, RADIUS, Y).plot().get_legend() is None
     with pytest.raises(ValueError, match="one length"):
         certified_accuracy([1, 2], [0.0], [1])
     with pytest.raises(ValueError, match="radii="):

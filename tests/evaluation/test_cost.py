@@ -42,3 +42,17 @@ def test_children_of_a_sequential_called_one_by_one():
         for child in model:
             x = child(x)
     assert cost.forwards == 5
+
+
+class Pair(nn.Linear):
+    """Logits, and something beside them."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+def test_a_model_without_one_output_is_no_sample_forward():
+    model = Pair(4, 3)
+    with counted(model) as cost:
+        model(torch.rand(5, 4))[0].sum().backward()
+    assert (cost.forwards, cost.backwards) == (0, 0)

@@ -53,6 +53,14 @@ def test_it_holds_against_the_same_process_and_lets_go_after_an_error(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("left", ["[]", '{"pid": 7}', "no json", None])
+def test_a_note_that_names_nobody_still_keeps_others_out(tmp_path, left):
+    with locked(tmp_path):
+        (tmp_path / HOLDER).unlink() if left is None else (tmp_path / HOLDER).write_text(left)
+        with pytest.raises(RuntimeError, match="in which another process is at work"), locked(tmp_path):
+            pass
+
+
 def test_no_folder_no_lock():
     with locked(None), locked(None):
         pass

@@ -14,6 +14,7 @@ import pytest
 from art_snn import Comparison, compare
 from art_snn.evaluation.flags import Flag
 from art_snn.evaluation.plots import PLOTS, new_figure
+from art_snn.evaluation.plots.examples import example_images
 from art_snn.evaluation.references import references
 
 
@@ -102,6 +103,19 @@ def test_figures_are_written_and_deterministic(saved, tmp_path):
         assert (tmp_path / "figures" / name).read_bytes() == (folder / "figures" / name).read_bytes()
     assert (tmp_path / "report.html").read_text() == (folder / "report.html").read_text()
     assert (tmp_path / "results.jsonl").exists()
+
+
+def test_only_what_has_pixels_is_drawn_and_colours_stay_colours():
+    def drawn(shape):
+        x = np.random.default_rng(0).random(shape)
+        shown = {"clean": x, "snn": {"x_adv": x, "correct": np.array([True, False]), "attack": "pgd"}}
+        return example_images(Comparison(["snn"], [], [0.1], {}, {}, {"snn": []}, images=shown))
+
+    assert drawn((2, 16)) is None
+    assert drawn((2, 5, 16)) is None
+    assert drawn((2, 1, 4, 4)).axes[0].images[0].get_array().shape == (4, 4)
+    assert drawn((2, 3, 4, 4)).axes[0].images[0].get_array().shape == (4, 4, 3)
+    assert drawn((2, 5, 2, 4, 4)).axes[0].images[0].get_array().shape == (4, 4)
 
 
 def test_plot_draws_into_given_axes(saved):

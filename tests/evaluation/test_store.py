@@ -46,6 +46,15 @@ def test_rewrite_orders_and_drops(tmp_path):
     assert [json.loads(line)["key"] for line in lines(tmp_path)] == ["c", "a"]
 
 
+def test_without_a_folder_records_are_kept_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = ResultStore(None)
+    store.add(record("a"))
+    store.rewrite(["a"])
+    assert store.get("a") == record("a")
+    assert not list(tmp_path.iterdir())
+
+
 def test_cells_of_other_runs_stay_but_their_summaries_go(tmp_path):
     store = ResultStore(tmp_path)
     store.add(record("mine"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -117,6 +118,20 @@ def test_adversarial_samples_are_the_ones_of_their_cell(finished):
         file = folder / record["examples"]["file"]
         assert hashlib.sha256(file.read_bytes()).hexdigest() == record["examples"]["sha256"]
         assert len(load_file(file)["x_adv"]) == record["examples"]["samples"]
+
+
+def test_a_report_shows_the_samples_that_are_still_there(finished, tmp_path):
+    result, folder = finished
+    shutil.copytree(folder, tmp_path / "some", ignore=shutil.ignore_patterns(".lock"))
+    assert set(load_comparison(tmp_path / "some").images) == {"clean", "labels", "poisson", "ann"}
+    for record in result.records:
+        if record.get("model") == "ann" and "examples" in record:
+            (tmp_path / "some" / record["examples"]["file"]).unlink()
+    assert set(load_comparison(tmp_path / "some").images) == {"clean", "labels", "poisson"}
+    shutil.rmtree(tmp_path / "some" / "examples")
+    bare = load_comparison(tmp_path / "some")
+    assert bare.images == {}
+    assert str(bare) == str(result)
 
 
 def test_folders_without_a_finished_run_are_explained(finished, tmp_path):

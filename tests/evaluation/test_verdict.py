@@ -5,6 +5,7 @@ import pytest
 
 from art_snn import Comparison
 from art_snn.evaluation.flags import Flag
+from art_snn.evaluation.tables import FEW, limits
 from art_snn.evaluation.verdict import paired_tests
 
 GRID = (0.05, 0.1, 0.2)
@@ -64,6 +65,33 @@ def test_an_invalid_model_is_compared_with_nobody():
     flagged = comparison(outcomes, {"m0": [Flag("E1", True, 1.0, 0.01, "no gradient")]})
     assert not any("more robust" in line for line in flagged.verdict())
     assert flagged.tests() == []
+
+
+def test_of_three_models_the_first_and_the_last_are_compared_as_well():
+    said = comparison(curves(np.random.default_rng(0), 3, 200, 0.1, gap=3.0, models=3)).verdict()
+    ranked = [line.partition(":")[0] for line in said if "% left at eps" in line]
+    pairs = [line for line in said if "no difference" in line or "more robust" in line]
+    assert len(pairs) == 3
+    assert ranked[0] in pairs[-1]
+    assert ranked[-1] in pairs[-1]
+
+
+def test_numbers_are_preliminary_until_an_adaptive_suite_ran():
+    plain = comparison(curves(np.random.default_rng(0), 2, 50, 0.1))
+    assert plain.verdict()[-1] == "Preliminary: no adaptive suite ran; add one with --preset standard."
+    outcomes = {(model, "auto-standard", eps): row for (model, _, eps), row in plain.outcomes.items()}
+    suite = Comparison(plain.models, ["auto-standard"], plain.eps, plain.clean, outcomes, plain.flags)
+    assert not any("Preliminary" in line for line in suite.verdict())
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "One training seed"), (2, "Two training seeds"), (3, None)])
+@pytest.mark.parametrize("samples", [FEW - 1, FEW])
+def test_what_few_seeds_and_samples_do_not_show(seeds, said, samples):
+    result = comparison(curves(np.random.default_rng(0), seeds, 20, 0.1))
+    result.records.append({"kind": "run", "samples": samples})
+    lines = limits(result)
+    assert [line for line in lines if "training seed" in line] == [line for line in lines if said and said in line]
+    assert any("differences of a few points are noise" in line for line in lines) == (samples < FEW)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from art_snn import SpikingNetwork, compare
 from art_snn.coding import Direct, FirstSpike, MeanCurrent, MembraneMean, Poisson
 from art_snn.conversion import QCFS, SRP, convert
 from art_snn.evaluation.cost import ENERGY_MODELS, decision_steps, logits_at_each_step, work
-from art_snn.evaluation.cost.energy import energy_model
+from art_snn.evaluation.cost.energy import EnergyModel, energy_model
 from art_snn.evaluation.cost.timing import correct_at_each_step
 from art_snn.networks import ann_twin, mlp
 
@@ -68,6 +68,11 @@ def test_batches_draws_and_mode_do_not_matter():
     assert all_of_them.acs == pytest.approx(one.acs)
     assert all_of_them.updates == one.updates
     assert net.training
+
+
+def test_an_energy_model_of_ones_own_is_taken_as_it_is():
+    own = EnergyModel("mine", 1.0, 0.5, 2.0, 4)
+    assert energy_model(own) is own
 
 
 def test_energy_models_are_named():

@@ -24,6 +24,7 @@ from art_snn.gradients import (
     Surrogate,
 )  # fmt: skip
 from art_snn.networks import ann_twin, cnn, load, mlp, save
+from art_snn.networks.repeats import unshared_because
 
 POLICIES = [
     None, Surrogate("atan", 8.0), Surrogate(surrogate.Rect()), Surrogate(surrogate.Sigmoid(), detach_reset=True),
@@ -235,6 +236,41 @@ def test_dropout_and_batch_statistics_see_every_step():
     net = SpikingNetwork(Direct(T=4), body, fast=True).train()
     assert [step.how for step in net.plan().steps] == ["left alone", "left alone"]
     assert [step.how for step in net.eval().plan().steps] == ["once", "once"]
+
+
+class Twice(nn.Module):
+    """One neuron in two places: the second goes on from the membrane of the first."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = layer.Linear(64, 12, step_mode="m"), layer.Linear(12, 5, step_mode="m")
+        self.node = neuron.LIFNode(step_mode="m", detach_reset=True)
+
+    def forward(self, s):
+        current = 8 * self.first(s.flatten(2))
+        return self.last(self.node(current) + self.node(current))
+
+
+def test_a_neuron_that_is_called_twice_goes_on_from_its_membrane():
+    net = SpikingNetwork(Direct(T=4), Twice())
+    fast, slow = (seen(net, images(), None, fast=way) for way in (True, False))
+    assert all(torch.equal(a, b) for a, b in zip(fast[0], slow[0], strict=True))
+    assert torch.allclose(fast[1], slow[1], atol=1e-6)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(fast[2], slow[2], strict=True))
+    assert not torch.equal(fast[0][0], fast[0][1])  # the same current, not from rest
+
+
+@pytest.mark.parametrize(
+    ("module", "word"),
+    [
+        (layer.BatchNorm2d(3, track_running_stats=False, step_mode="m"), "normalizes by the batch"),
+        (layer.MaxPool2d(2, return_indices=True, step_mode="m"), "more than one tensor"),
+        (layer.MaxPool2d(2, step_mode="s"), "set_step_mode"),
+    ],
+)
+def test_why_a_layer_must_see_every_step(module, word):
+    assert word in unshared_because(module.eval())
 
 
 def test_torch_func_transforms_go_to_spikingjelly():

@@ -254,3 +254,31 @@ def test_pieces_cover_the_batch(count, samples):
     lengths = [rows.stop - rows.start for rows in pieces]
     assert max(lengths) <= samples
     assert max(lengths) - min(lengths) <= 1
+
+
+class Pair(nn.Module):
+    """A layer with two outputs, of which the next takes the first."""
+
+    def forward(self, s):
+        return s.flatten(2), None
+
+
+class First(nn.Module):
+    def forward(self, pair):
+        return pair[0]
+
+
+@pytest.mark.parametrize("encoder", [Direct(T=4), Poisson(T=4, seed=0)], ids=repr)
+def test_a_layer_with_several_outputs_takes_no_part_in_the_count(encoder):
+    torch.manual_seed(0)
+    net = SpikingNetwork(encoder, nn.Sequential(Pair(), First(), nn.Linear(64, 5))).eval()
+    x, keys = images(), list(range(20))
+    found = []
+    with keyed_draws(net, keys):
+        whole = net(x)
+    net.max_memory = 60_000
+    net.body[2].register_forward_hook(lambda _, args, __: found.append(args[0].shape[1]))
+    with keyed_draws(net, keys):
+        assert torch.allclose(net(x), whole, atol=1e-6)
+    assert len(found) > 1
+    assert max(found) < 20

@@ -325,3 +325,64 @@ def test_agrees_with_spikingjelly_behind_maximum_pooling():
     with DispatchCounterMode([theirs]), torch.no_grad():
         net(x)
     assert ours == theirs.get_total() > 1000
+
+
+class Apply(nn.Module):
+    """A function as a layer: no hook knows what it does."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def spikes_and_account(middle, width, x):
+    """Spikes of a neuron ``[T, N]``, and the account of the linear layer that sees them through ``middle``."""
+    spike = neuron.IFNode(v_threshold=0.5, step_mode="m")
+    last = layer.Linear(width, 7, step_mode="m")
+    fired = []
+    spike.register_forward_hook(lambda m, a, s: fired.append(s.flatten(2).sum(2)))
+    net = SpikingNetwork(Direct(T=2), nn.Sequential(spike, middle, last))
+    return fired, counted(net, x).layers["body.2"]
+
+
+def flat(module):
+    return nn.Sequential(module, layer.Flatten(step_mode="m"))
+
+
+EVEN = {
+    "adaptive average": (layer.AdaptiveAvgPool2d(2, step_mode="m"), 4),
+    "a divisor of one's own": (layer.AvgPool2d(2, divisor_override=3, step_mode="m"), 4),
+    "a whole image": (layer.AdaptiveAvgPool2d((1, 1), step_mode="m"), 1),
+    "by keyword": (Apply(lambda s: torch.flatten(input=s, start_dim=2)), 16),
+    "spikes of another size": (Apply(lambda s: s * 0.25), 16),
+}
+UNEVEN = {
+    "windows of several sizes": (layer.AdaptiveAvgPool2d(3, step_mode="m"), 9),
+    "an average without its border": (layer.AvgPool2d(2, padding=1, count_include_pad=False, step_mode="m"), 9),
+    "spikes beside averages": (Add(layer.AvgPool2d(3, 1, 1, step_mode="m")), 16),
+    "spikes beside values": (Add(layer.AvgPool2d(3, 1, 1, count_include_pad=False, step_mode="m")), 16),
+    "sizes of many kinds": (Apply(lambda s: s * torch.tensor([1.0, 0.7, 0.4]).view(-1, 1, 1, 1)), 16),
+}
+
+
+@pytest.mark.parametrize("name", EVEN)
+def test_every_spike_counts_whatever_one_spike_has_become(name):
+    middle, width = EVEN[name]
+    x = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    fired, account = spikes_and_account(flat(middle), width, x)
+    assert account.synops.tolist() == pytest.approx((7 * fired[-1].sum(0)).tolist())
+    assert account.macs.tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_values_that_are_no_multiple_of_one_spike_cost_products(name):
+    middle, width = UNEVEN[name]
+    x = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)) + 0.1
+    seen = []
+    middle.register_forward_hook(lambda m, a, s: seen.append((s != 0).flatten(2).sum((0, 2))))
+    _, account = spikes_and_account(flat(middle), width, x)
+    assert account.macs.tolist() == (7.0 * seen[0]).tolist()
+    assert account.synops.tolist() == [0.0] * 3

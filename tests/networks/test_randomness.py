@@ -11,6 +11,7 @@ from art_snn import SpikingNetwork
 from art_snn.coding import Direct, MembraneMean, Poisson
 from art_snn.coding.draws import SeededDraws
 from art_snn.networks import mlp
+from art_snn.networks.replay import replayed
 
 
 def network(T=4, seed=0, **kwargs):
@@ -175,3 +176,38 @@ def test_invalid_numbers_of_draws(name, value):
     with pytest.raises(ValueError, match=f"net.{name} = 10"):
         setattr(net, name, value)
     assert getattr(net, name) == 1
+
+
+def test_streams_of_a_device_that_is_not_here_are_left_out(monkeypatch):
+    """Pickled beside a GPU, restored without one: the streams of this device go on as they were."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    there, x = SeededDraws(5), torch.zeros(3)
+    there.uniform(4, x)
+    state = there.__getstate__()
+    state["states"]["cuda:0"] = torch.zeros(16, dtype=torch.uint8)
+    here = SeededDraws(0)
+    here.__setstate__(state)
+    assert here.seed == 5
+    assert torch.equal(here.uniform(4, x), there.uniform(4, x))
+
+
+class OwnGenerator(nn.Module):
+    """Noise from a generator that is an attribute, as modules outside this package have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator, self.flatten = torch.Generator().manual_seed(3), nn.Flatten(2)
+
+    def forward(self, s):
+        return self.flatten(s + torch.rand(s.shape, generator=self.generator))
+
+
+def test_a_replay_uses_up_no_number_of_a_generator():
+    net, x = SpikingNetwork(Direct(T=2), OwnGenerator()), images(2)
+    untouched = copy.deepcopy(net)
+    for _ in range(2):
+        with replayed(net):
+            inside = net(x)
+    assert torch.equal(inside, untouched(x))
+    assert torch.equal(net(x), inside)
+    assert not torch.equal(net(x), inside)

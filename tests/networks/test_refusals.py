@@ -7,7 +7,7 @@ from torch import nn
 
 from art_snn import SpikingNetwork
 from art_snn.coding import Direct, EventFrames, Latency
-from art_snn.networks import mlp
+from art_snn.networks import cnn, mlp
 
 
 def body(width=64, mode="s"):
@@ -130,3 +130,24 @@ def test_the_wrong_number_of_event_frames():
 def test_gradient_wants_a_policy_object():
     with pytest.raises(TypeError, match="GradientPolicy instance"), mlp((1, 8, 8), 10).gradient("atan"):
         pass
+
+
+def test_an_image_too_small_for_its_pooled_blocks():
+    with pytest.raises(ValueError, match=r"a 6 x 8 image for 3 pooled blocks.*at least 8 x 8\. Fix: pass fewer"):
+        cnn((1, 6, 8), 10, channels=(2, 2, 2))
+    assert cnn((1, 6, 8), 10, channels=(2, 2), hidden=4)(torch.rand(2, 1, 6, 8)).shape == (2, 10)
+
+
+def test_a_surrogate_that_has_no_name_here():
+    with pytest.raises(ValueError, match=r"surrogate_function='step'; expected one of .*'atan'.*Fix: .*build the body"):
+        mlp((1, 8, 8), 10, surrogate_function="step")
+
+
+def test_a_class_of_ones_own_derives_from_the_network_alone():
+    class Louder(SpikingNetwork):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    one, other = Louder(Direct(T=2), nn.Flatten(2)), SpikingNetwork(Direct(T=2), nn.Flatten(2))
+    x = torch.rand(3, 1, 2, 2)
+    assert torch.equal(one(x), 2 * other(x))

@@ -3,7 +3,7 @@
 import pytest
 
 from art_snn.evaluation.flags import DEFAULT, PLANS
-from art_snn.testing import CANARIES
+from art_snn.testing import CANARIES, suite
 from art_snn.testing.canaries import EPS
 from art_snn.testing.suite import MARKS, Row, placed
 
@@ -52,6 +52,43 @@ def test_the_table_goes_between_its_marks():
     assert placed(page, "new") == f"a\n{MARKS[0]}\nnew\n{MARKS[1]}\nb"
     with pytest.raises(ValueError, match="without"):
         placed("a", "new")
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """Canaries are not diagnosed: all are right but those that are named here."""
+    wrong = []
+
+    def row(canary):
+        return Row(canary, () if canary.id in wrong else canary.flags, "ample", 1.0)
+
+    monkeypatch.setattr(suite, "examine", row)
+    return wrong
+
+
+def test_the_suite_prints_a_row_per_canary_and_fails_for_a_wrong_one(examined, capsys):
+    assert suite.main(["c3", "ann"]) == 0
+    shown = capsys.readouterr()
+    assert [line.split(" | ")[0] for line in shown.out.splitlines()[2:]] == ["| c3", "| ann"]
+    assert "WRONG" not in shown.err
+    examined.append("c3")
+    assert suite.main(["c3", "ann"]) == 1
+    assert [line.endswith("WRONG") for line in capsys.readouterr().err.splitlines()] == [True, False]
+    assert suite.main([]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(CANARIES)
+
+
+def test_the_suite_writes_its_table_into_a_page(examined, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(f"a\n{MARKS[0]}\nold\n{MARKS[1]}\nb")
+    assert suite.main(["ann", "--write", str(page)]) == 0
+    assert page.read_text() == f"a\n{MARKS[0]}\n{capsys.readouterr().out}{MARKS[1]}\nb"
+
+
+def test_the_suite_names_its_canaries(examined, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        suite.main(["c3", "c99", "parrot"])
+    assert "no canary c99, parrot; there are c1, c2," in capsys.readouterr().err
 
 
 def test_margin_attack_recovers_where_the_cross_entropy_is_dead():

@@ -166,8 +166,6 @@ def _backward(case: EncoderCase) -> str | None:
     grad = _gradient(case.make(), case.x)
     if grad is None:
         return "no gradient at all"
-    if grad.shape != case.x.shape:
-        return f"a gradient of shape {tuple(grad.shape)}"
     return None if bool(torch.isfinite(grad).all()) else "a gradient that is not finite"
 
 

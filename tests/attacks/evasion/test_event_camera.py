@@ -153,3 +153,11 @@ def test_bad_patches_are_refused(events, bad):
         EventPatch(events.clf, **bad)
     with pytest.raises(ValueError, match="on the sensor"):
         EventPatch(events.clf, location=(8, 0)).generate(events.x)
+
+
+def test_a_patch_without_pixels_changes_nothing_and_needs_pixels():
+    clean, other = torch.zeros(2, 3, 1, 4, 4), torch.ones(2, 3, 1, 4, 4)
+    assert torch.equal(PatchArea(0).project(clean, other), clean)
+    assert PatchArea(0).usage(clean, clean).tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match=r"grids \[N, T, C, H, W\]\. Fix: give the frames their pixel axes"):
+        PatchArea(2).usage(clean.flatten(2), other.flatten(2))

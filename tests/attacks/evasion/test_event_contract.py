@@ -9,6 +9,7 @@ import torch
 from spikingjelly.activation_based import layer, neuron, surrogate
 from torch import nn
 
+from art_snn import SNNClassifier
 from art_snn.attacks.evasion import (
     CornerAttack,
     DashAttack,
@@ -24,7 +25,7 @@ from art_snn.attacks.evasion import (
     SpikeFool,
     UniversalEventPerturbation,
 )  # fmt: skip
-from art_snn.coding import EventFrames, MembraneMean, Poisson
+from art_snn.coding import EventFrames, MembraneMean, Poisson, SpikeJitter, Transformed
 from art_snn.networks import SpikingNetwork, mlp
 from art_snn.threats import SpikeFlips
 
@@ -259,3 +260,50 @@ def test_a_stochastic_model_is_judged_by_votes(event_classifier, events, name):
     assert attack.threat.contains(events.x[:3], x_adv).all()
     clean, now = clf.predict(events.x[:3]).argmax(1), clf.predict(x_adv).argmax(1)
     assert np.array_equal(attack.last_run.success, clean != now)  # binary intensities fire for certain
+
+
+def plain(shape, body, encoder=None):
+    """A classifier of ten classes that sees grids of another shape."""
+    net = SpikingNetwork(EventFrames(T=shape[0]) if encoder is None else encoder, body)
+    return SNNClassifier(net, nn.CrossEntropyLoss(), shape, 10, clip_values=(0.0, 1.0), device_type="cpu")
+
+
+@pytest.mark.parametrize(
+    ("build", "fix"),
+    [(lambda c: EventSquare(c, k=4, max_iter=2), "give the frames their pixel axes"),
+     (lambda c: EventPatch(c, side=2, max_iter=2), "give the frames their pixel axes"),
+     (lambda c: RandomEvents(c, k=4, kind="hot_pixel", max_iter=2), "kind='flip' works on any grid")],
+)  # fmt: skip
+def test_attacks_on_places_need_grids_with_places(events, build, fix):
+    flat = plain((6, 128), nn.Linear(128, 10))
+    x = events.x.reshape(len(events.x), 6, 128)
+    with pytest.raises(ValueError, match=r"samples of shape \(6, 128\); expected grids \[T, C, H, W\]") as error:
+        build(flat).generate(x, flat.predict(x).argmax(1))
+    assert f"Fix: {fix}" in str(error.value)
+    assert RandomEvents(flat, k=4, kind="flip", max_iter=2).generate(x, events.y).shape == x.shape
+
+
+@pytest.mark.parametrize("share", [0, 1.5, math.nan])
+def test_squares_begin_with_a_share_of_the_grid(events, share):
+    with pytest.raises(ValueError, match=r"expected a share in \(0, 1\]\. Fix: p_init=0\.3"):
+        EventSquare(events.clf, k=4, p_init=share)
+
+
+def test_one_polarity_cannot_be_exchanged(events):
+    clf = plain((6, 1, 8, 8), nn.Sequential(nn.Flatten(2), nn.Linear(64, 10)))
+    x = np.ascontiguousarray(events.x[:, :, 1:])
+    with pytest.raises(ValueError, match=r"kind='polarity' with one polarity; expected two channels\. Fix:"):
+        RandomEvents(clf, k=4, kind="polarity").generate(x, clf.predict(x).argmax(1))
+
+
+def test_one_pattern_is_for_binary_grids_one_mask_and_a_model_that_repeats_itself(events):
+    with pytest.raises(ValueError, match=r"most=inf; expected binary grids\. Fix: leave most=1"):
+        UniversalEventPerturbation(events.clf, k=K, most=math.inf)
+    code = Transformed(EventFrames(T=6), SpikeJitter(1))
+    random = plain((6, 2, 8, 8), nn.Sequential(nn.Flatten(2), nn.Linear(128, 10)), code)
+    with pytest.raises(ValueError, match=r"a stochastic model; expected one that answers the same twice.*HammingFW"):
+        UniversalEventPerturbation(random, k=K)
+    mask = np.ones(events.x.shape)
+    mask[0, ..., :4] = 0
+    with pytest.raises(ValueError, match=r"a mask that differs between samples.*Fix: mask=mask\[0\]"):
+        UniversalEventPerturbation(events.clf, k=K, max_iter=2).generate(events.x, events.y, mask=mask)

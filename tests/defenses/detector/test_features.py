@@ -146,6 +146,10 @@ def test_roc_by_counting():
     assert curve.auc == pytest.approx(np.mean(attacked[:, None] > clean[None]))
     threshold = np.sort(clean)[-11]
     assert curve.tpr_at(0.05) == pytest.approx(np.mean(attacked > threshold))
-    assert curve.plot().get_xscale() == "log"
+    ax = curve.plot()
+    assert ax.get_xscale() == "log"
+    assert curve.plot(ax, label="again") is ax
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == [f"detector (AUC {curve.auc:.3f})", f"again (AUC {curve.auc:.3f})"]
     with pytest.raises(ValueError, match="finite scores of both kinds"):
         detection_curve([], [1.0])

@@ -135,3 +135,5 @@ def test_wrong_use_names_the_fix(trained):
         SpikeTimingDetector(clf, fpr=0.2).fit(x[y != 3][:100], y[y != 3][:100])
     with pytest.raises(ValueError, match="variant='penalty'"):
         DetectorAwarePGD(detector, variant="both")
+    with pytest.raises(ValueError, match=r"targeted=True; expected an untargeted attack\. Fix: targeted=False"):
+        DetectorAwarePGD(detector).set_params(targeted=True)

@@ -100,3 +100,14 @@ def test_the_layer_has_to_be_a_spiking_neuron(classify):
 def test_leaks():
     assert leak_of(neuron.IFNode()) == 1
     assert leak_of(neuron.ParametricLIFNode(init_tau=4.0)) == pytest.approx(0.75)
+
+
+def test_trains_of_two_shapes_and_leaks_that_grow_are_refused(classify):
+    a = torch.rand(4, 3)
+    with pytest.raises(ValueError, match=r"shape \[4, 3\] and \[3, 3\].*Fix: record both at the same layer"):
+        membrane_perturbation(a, a[:3], 0.9)
+    for leak in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"expected a factor in \[0, 1\]\. Fix: leak=0\.99"):
+            membrane_perturbation(a, a, leak)
+        with pytest.raises(ValueError, match=r"expected a factor in \[0, 1\], or None\. Fix: leak=0\.99"):
+            MembranePerturbation(classify(), layer="body.2", leak=leak)

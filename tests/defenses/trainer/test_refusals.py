@@ -16,6 +16,8 @@ from art_snn.defenses.trainer import (
     StochasticGateTrainer,
     TRADESTrainer,
 )
+from art_snn.defenses.trainer.orthogonal import Retraction
+from art_snn.defenses.trainer.passes import PairedPasses
 from art_snn.networks import mlp
 
 
@@ -78,3 +80,28 @@ def test_one_hot_labels_are_labels(few, classify, same_weights):
     PlainTrainer(one).fit(*few, nb_epochs=1)
     PlainTrainer(two).fit(few[0], np.eye(10, dtype=np.float32)[few[1]], nb_epochs=1)
     assert same_weights(one, two)
+
+
+def test_a_schedule_steps_once_an_epoch(few, classify):
+    classifier = classify()
+    rates = [group["lr"] for group in classifier.optimizer.param_groups]
+    schedule = torch.optim.lr_scheduler.ExponentialLR(classifier.optimizer, 0.5)
+    PlainTrainer(classifier).fit(*few, batch_size=16, nb_epochs=3, scheduler=schedule)
+    assert [group["lr"] for group in classifier.optimizer.param_groups] == pytest.approx([r / 8 for r in rates])
+
+
+def test_the_clean_pass_comes_first(few, classify):
+    trainer = PlainTrainer(classify())
+    trainer.generator = torch.Generator().manual_seed(0)
+    passes = PairedPasses(trainer)
+    with pytest.raises(RuntimeError, match=r"no pass yet; expected the clean pass first\. Fix: passes\(x\)"):
+        _ = passes.clean
+    x = torch.tensor(few[0][:4])
+    first = passes(x)
+    passes(0.5 * x)
+    assert torch.equal(passes.clean, first)
+
+
+def test_what_has_no_weights_cannot_be_retracted():
+    with pytest.raises(ValueError, match=r"without layers to retract.*linear or convolution.*Fix: use plain AT"):
+        Retraction(nn.Sequential(nn.Flatten(), nn.ReLU()), 0.1)

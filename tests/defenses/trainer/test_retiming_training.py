@@ -50,6 +50,25 @@ def test_clean_share_one_is_plain_training(grids, same_weights):
     assert same_weights(plain, other)
 
 
+def test_trains_without_room_stay_as_they_are(grids):
+    trainer = RetimingAdversarialTrainer(classifier(), jitter=1, max_iter=2)
+    full = torch.ones(torch.tensor(grids[0][:4]).shape)
+    for trains in (full, 0 * full):
+        assert torch.equal(trainer.perturbed(trains, torch.tensor(grids[1][:4])), trains)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_the_loss_is_shared_between_clean_and_retimed_trains(grids, share):
+    trainer = RetimingAdversarialTrainer(classifier(), jitter=1, max_iter=2, clean_share=share)
+    x, y = torch.tensor(grids[0][:8]), torch.tensor(grids[1][:8])
+    trainer.generator = torch.Generator().manual_seed(0)
+    moved = trainer.task_loss(trainer.logits(trainer.perturbed(x, y)), y)
+    clean = trainer.task_loss(trainer.logits(x), y)
+    assert not torch.isclose(moved, clean)
+    trainer.generator = torch.Generator().manual_seed(0)
+    assert torch.isclose(trainer.loss(x, y), share * clean + (1 - share) * moved)
+
+
 def test_a_latency_code_is_attacked_at_its_spikes(few, classify):
     clf = classify(encoder=Latency(T=6))
     before = {name: value.clone() for name, value in clf.model.state_dict().items()}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from art_snn.cli import main
 from art_snn.evaluation.sweep import InterruptedSweepError, run_sweep, workers
-from art_snn.evaluation.sweep.assemble import Assembly
+from art_snn.evaluation.sweep.assemble import Assembly, Finished
 from art_snn.evaluation.sweep.cellstore import CellStore
 from art_snn.evaluation.sweep.compute import Outcome
 from art_snn.evaluation.sweep.config import parse
@@ -156,7 +156,42 @@ def test_a_half_written_file_of_a_killed_process_is_dropped(tmp_path):
     assert not store.find(Cell("clean", "digits", "ann", 0, address="a"))
 
 
-def test_errors_before_anything_runs(tmp_path, toys):
+def test_a_finished_cell_is_read_once(tmp_path, monkeypatch):
+    cell = Cell("clean", "digits", "ann", 0, address="a")
+    CellStore(tmp_path).keep(cell, Outcome("a", ({"key": "a", "kind": "clean"},)))
+    store = CellStore(tmp_path)
+    assert store.find(cell)
+    monkeypatch.setattr(CellStore, "_read", lambda self, address: pytest.fail("it was read again"))
+    assert store.find(cell)
+    assert store.records["a"] == [{"key": "a", "kind": "clean"}]
+
+
+def test_a_report_reads_cells_and_never_computes_one(tmp_path):
+    finished = Finished(tmp_path, {"a": {"key": "a", "kind": "clean"}})
+    assert finished.add({"key": "summary-ann", "kind": "summary"})["kind"] == "summary"
+    assert finished.add({"key": "a", "kind": "clean"}) == finished.get("a")
+    with pytest.raises(RuntimeError, match="a clean cell of ann was not planned"):
+        finished.add({"key": "b", "kind": "clean", "model": "ann"})
+
+
+def test_where_every_model_failed_there_is_a_report_of_failures(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "compute", lambda job: Outcome(job.cell.address, error="ValueError: no luck"))
+    result = go(tmp_path)
+    assert result.computed == 0
+    assert result.comparisons == {}
+    assert not (tmp_path / "groups").exists()
+    page = (tmp_path / "report.md").read_text()
+    assert "## Cells that failed" in page
+    assert "train, digits, ann, seed 0: ValueError: no luck" in page
+    assert "Accuracy in percent" not in page
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert {line["kind"] for line in lines} == {"sweep", "failure"}
+
+
+def test_errors_before_anything_runs(tmp_path, toys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"device 'cuda' without a GPU; expected a CUDA device\. Fix: --device cpu"):
+        go(tmp_path, device="cuda")
     toys()
     with pytest.raises(RuntimeError, match="no Dask scheduler with workers at 'nonsense://x'"):
         go(tmp_path, dask="nonsense://x")

@@ -199,6 +199,49 @@ def test_what_cannot_be_built_is_named():
         from_nir("nowhere.nir")
 
 
+def graph(names, edges, **more):
+    """Layers of two units by name, and the ends of a graph."""
+    ends = {"in": nir.Input(np.array([2])), "out": nir.Output(np.array([2]))}
+    return nir.NIRGraph({**ends, **{name: nir.Linear(np.eye(2)) for name in names}, **more}, edges, type_check=False)
+
+
+ILL_WIRED = {
+    "2 nodes of kind Input: ['in', 'other']; expected exactly one": graph(
+        "a", [("in", "a"), ("other", "a"), ("a", "out")], other=nir.Input(np.array([2]))
+    ),
+    "an edge 'a' -> 'gone' to nowhere": graph("a", [("in", "a"), ("a", "gone"), ("a", "out")]),
+    "nodes that nothing feeds: ['b']": graph("ab", [("in", "a"), ("a", "out"), ("b", "out")]),
+    "nodes that nothing feeds: ['out']": graph("a", [("in", "a")]),
+    "expected [out, in]. Fix: export single matrices": graph(
+        "", [("in", "a"), ("a", "out")], a=nir.Linear(np.ones((3, 2, 2)))
+    ),
+}
+
+
+@pytest.mark.parametrize("message", ILL_WIRED)
+def test_graphs_that_lead_nowhere(message):
+    with pytest.raises(ValueError, match="Fix:") as raised:
+        from_nir(ILL_WIRED[message], dt=DT)
+    assert message in str(raised.value)
+
+
+def test_a_file_that_promises_gigabytes_is_not_unpacked(tmp_path, monkeypatch):
+    import h5py
+
+    with h5py.File(tmp_path / "bomb.nir", "w") as file:
+        file.create_dataset("node/nodes/a/weight", shape=(2**16, 2**16), dtype="f4", chunks=(2**8, 2**8))
+    assert (tmp_path / "bomb.nir").stat().st_size < 10_000
+    monkeypatch.setattr(nir, "read", lambda path: pytest.fail("the file was read"))
+    with pytest.raises(ValueError, match=rf"bomb.nir, which cannot be read.*{2**34} bytes of arrays"):
+        from_nir(tmp_path / "bomb.nir", dt=DT)
+
+
+def test_without_the_package_the_answer_is_its_extra(monkeypatch):
+    monkeypatch.setattr("art_snn.networks.adapters.nir_graph.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"no package nir.*Fix: pip install 'art-snn\[nir\]'"):
+        from_nir(network())
+
+
 @pytest.mark.slow
 def test_no_invalidating_flag(classifier):
     from art_snn import diagnose

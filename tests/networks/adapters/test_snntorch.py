@@ -96,6 +96,24 @@ def test_a_network_that_loops_itself(part):
     assert torch.equal(grad, slope)
 
 
+class Lists(Loops):
+    """Returns its steps as they come, in two lists."""
+
+    def forward(self, x):
+        return tuple(list(steps) for steps in super().forward(x))
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_steps_in_a_list_are_stacked(part):
+    torch.manual_seed(0)
+    net = Lists()
+    s = 3 * torch.rand(5, 4, 1, 8, 8)
+    z, grad = gradient_of(SNNTorchBody(copy.deepcopy(net), time="inside", output=part), s)
+    expected, slope = gradient_of(lambda x: torch.stack(net(x)[part]), s)
+    assert torch.equal(z, expected)
+    assert torch.equal(grad, slope)
+
+
 def test_nothing_is_left_behind_even_after_an_exception():
     net = hidden()
     body, s = SNNTorchBody(net, output=1), 3 * torch.rand(4, 3, 1, 8, 8)

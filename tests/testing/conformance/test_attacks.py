@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from art.attacks import EvasionAttack
 from art.attacks.evasion import ProjectedGradientDescent
+from art.estimators.classification import PyTorchClassifier
+from art.estimators.classification.classifier import ClassifierMixin
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import nn
 
 from art_snn import SNNClassifier, attacks
@@ -238,27 +242,121 @@ BROKEN = {
 }  # fmt: skip
 
 
+SAID = {
+    "parameters": "arguments ['secret'] that are not in attack_params", "set_params": "no ValueError",
+    "estimator": "no EstimatorError", "pure": "samples or labels that changed", "shape": "(6, 1, 8, 8), float64",
+    "range": "values 0.05 outside the clip values", "budget": "points outside Linf(0.05)", "success": "wrong claims",
+    "best iterate": "samples that", "seeds": "a global generator that moved", "batch size": "with other points",
+    "labels": "other points for one-hot labels", "targeted": "targets that moved away by",
+    "mask": "forbidden values that changed", "left as found": "mode",
+}  # fmt: skip
+
+
+class AnyNumber(Broken):
+    def _check_params(self):
+        """Forgotten."""
+
+
+class NotFinite(Broken):
+    def generate(self, x, y=None, **kwargs):
+        return super().generate(x, y, **kwargs) * np.float32("nan")
+
+
+class StandsStill(Broken):
+    def generate(self, x, y=None, **kwargs):
+        return x.copy()
+
+
+class Heals(Broken):
+    """Takes samples that are wrong for targets to be reached."""
+
+    def generate(self, x, y=None, **kwargs):
+        healed = SNNAutoPGD(self.estimator, eps=1.0, max_iter=30, targeted=True).generate(x, y)
+        return np.where(self.estimator.predict(x).argmax(1)[:, None, None, None] == y[:, None, None, None], x, healed)
+
+
+class AimsByDefault(Broken):
+    def __init__(self, estimator, **kwargs):
+        super().__init__(estimator, **kwargs)
+        self.targeted = True
+
+
+OTHERWISE = [
+    ("set_params", AnyNumber, "no ValueError for max_iter=-1"), ("shape", NotFinite, "values that are not finite"),
+    ("budget", StandsStill, "samples that did not move at all"),
+    ("best iterate", Heals, "samples that were wrong and are right after the attack"),
+    ("targeted", AimsByDefault, "targeted=True by default"),
+]  # fmt: skip
+
+
+def copied(clf, x, y):
+    """Samples of one's own: an attack that is broken may write into them."""
+    return clf, x.copy(), y.copy()
+
+
 def test_the_attack_that_is_broken_conforms_before(trained):
-    check_attack(Broken, *trained["image"])
+    check_attack(Broken, *copied(*trained["image"]))
 
 
 def test_there_is_a_broken_attack_for_every_contract():
-    assert set(BROKEN) == set(ATTACK.listed)
+    assert set(BROKEN) == set(ATTACK.listed) == set(SAID)
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_attacks_are_found_out(trained, name):
+@pytest.mark.parametrize(("name", "kind", "said"), [*((n, BROKEN[n], SAID[n]) for n in BROKEN), *OTHERWISE])
+def test_broken_attacks_are_found_out(trained, name, kind, said):
     with pytest.raises(ConformanceError) as raised:
-        check_attack(BROKEN[name], *trained["image"])
+        check_attack(kind, *copied(*trained["image"]))
     assert name in raised.value.broken
+    assert said in raised.value.broken[name]
     assert f"Fix: {ATTACK.listed[name].fix}" in str(raised.value)
     trained["image"][0].model.eval()
+
+
+class Least(EvasionAttack):
+    """One step along the sign of the gradient where that gains loss, and no parameter but its size."""
+
+    attack_params = ["eps"]  # noqa: RUF012 - ART's own idiom
+    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+
+    def __init__(self, estimator, eps=0.05):
+        super().__init__(estimator=estimator)
+        self.eps = eps
+
+    def generate(self, x, y=None, **kwargs):
+        decided = self.estimator.predict(x).argmax(1)
+        labels = decided if y is None else np.asarray(y) if np.ndim(y) == 1 else np.argmax(y, 1)
+        rows = np.eye(self.estimator.nb_classes, dtype=np.float32)[labels]
+        step = self.eps * np.sign(self.estimator.loss_gradient(x, rows)) * kwargs.get("mask", 1)
+        moved = np.clip(x + step, 0, 1).astype(np.float32)
+        losses = [self.estimator.compute_loss(z, rows, reduction="none") for z in (x, moved)]
+        gained = (losses[1] > losses[0]) & (decided == labels)
+        return np.where(gained[:, None, None, None], moved, x)
+
+
+def test_the_least_that_an_attack_can_be_conforms_on_any_classifier(trained):
+    clf, x, y = trained["image"]
+    boundless = SNNClassifier(clf.model, nn.CrossEntropyLoss(), (1, 8, 8), 10, device_type="cpu")
+    torch.manual_seed(0)
+    linear = PyTorchClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), nn.CrossEntropyLoss(), (1, 8, 8), 10,
+                               clip_values=(0.0, 1.0), device_type="cpu")  # fmt: skip
+    for one in (clf, boundless):
+        assert check_attack(Least, one, x.copy(), y.copy()) == tuple(ATTACK.listed)
+    own = linear.predict(x).argmax(1)
+    check_attack(Least, linear, x.copy(), own, unless=("seeds",))  # ART's predict draws from torch's global generator
+    with pytest.raises(ConformanceError, match=r"a distance of 0\.1 under eps = 0\.05"):
+        check_attack(type("Twice", (Least,), {"generate": twice}), clf, x.copy(), y.copy())
+
+
+def twice(self, x, y=None, **kwargs):
+    """Two steps for one, in a class without a threat model."""
+    honest = Least(self.estimator, eps=2 * self.eps)
+    return honest.generate(x, y, **kwargs)
 
 
 def test_an_attack_without_projection_is_found_out(trained, monkeypatch):
     monkeypatch.setattr(Linf, "project", lambda self, x, x_adv: x_adv)
     with pytest.raises(ConformanceError, match="outside Linf"):
-        check_attack(Broken, *trained["image"])
+        check_attack(Broken, *copied(*trained["image"]))
 
 
 def test_arts_own_pgd_draws_from_everybodys_generator(trained):

@@ -115,6 +115,60 @@ def unseeded(seed):
         return plain(int(torch.randint(10**6, ())))
 
 
+class NoNumber(SNNClassifier):
+    def predict(self, x, *args, **kwargs):
+        return np.full((len(x), 3), np.nan, dtype=np.float32)
+
+
+class Overflows(SNNClassifier):
+    def loss_gradient(self, x, y, *args, **kwargs):
+        return super().loss_gradient(x, y, *args, **kwargs) * np.float32("inf")
+
+
+class GlobalDraws(SNNClassifier):
+    def predict(self, x, *args, **kwargs):
+        return super().predict(x, *args, **kwargs) + 0 * np.float32(np.random.random())
+
+
+class Lost(SNNAutoPGD):
+    def generate(self, x, y=None, **kwargs):
+        return super().generate(x, y, **kwargs)[:1]
+
+
+class Escapes(SNNAutoPGD):
+    def generate(self, x, y=None, **kwargs):
+        return super().generate(x, y, **kwargs) + np.float32(0.5)
+
+
+def wider(seed):
+    clf = plain(seed)
+    return SNNClassifier(clf.model, nn.CrossEntropyLoss(), IMAGE, 3, clip_values=(0.0, 2.0), device_type="cpu")
+
+
+OTHERWISE = [
+    ("clean forward", lambda seed: plain(seed, NoNumber), plain, adaptive, "24 not finite"),
+    ("gradient", lambda seed: plain(seed, Overflows), plain, adaptive, "a gradient that is not finite"),
+    ("seeds", lambda seed: plain(seed, GlobalDraws), plain, adaptive, "a global generator that moved"),
+    ("removable", plain, wider, adaptive, "clip_values = "),
+    ("adaptive attack", plain, plain, lambda clf: Lost(clf, eps=0.1, max_iter=2), "points of shape (1, 1, 8, 8)"),
+    ("adaptive attack", plain, plain, lambda clf: Escapes(clf, eps=0.1, max_iter=2), "points outside Linf(0.1)"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::art_snn.errors.GradientWarning")
+@pytest.mark.parametrize(("name", "build", "without", "attack", "said"), OTHERWISE)
+def test_each_way_to_break_a_contract_has_its_own_words(name, build, without, attack, said):
+    with pytest.raises(ConformanceError) as raised:
+        check_defense(build, without, attack)
+    assert said in raised.value.broken[name]
+    assert f"Fix: {DEFENSE.listed[name].fix}" in raised.value.broken[name]
+
+
+def test_a_defense_is_a_classifier():
+    with pytest.raises(TypeError, match=r"got a SpikingNetwork; expected an ART PyTorchClassifier\. Fix: wrap the"):
+        check_defense(lambda seed: plain(seed).model, plain, adaptive)
+
+
 BROKEN = {
     "clean forward": (lambda seed: plain(seed, Silent), plain, adaptive),
     "gradient": (lambda seed: plain(seed, HalfBlind), plain, adaptive),

@@ -235,6 +235,60 @@ class WrongInverse(Plain):
         return s.mean()
 
 
+class Infinite(Plain):
+    def spikes(self, x):
+        return super().spikes(x) / 0
+
+
+class Numbered(Plain):
+    """Every second call of any encoder of this kind is silent."""
+
+    calls = 0
+
+    def spikes(self, x):
+        Numbered.calls += 1
+        return super().spikes(x) * (Numbered.calls % 2)
+
+
+class IgnoresSeed(Undeclared):
+    is_stochastic = True
+
+    def reseed(self, seed=None):
+        """Forgotten."""
+
+
+class Fading(Plain):
+    """A copy of a copy has lost a step."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        made = type(self)(self.T)
+        made.copies = self.copies + 1
+        return made
+
+    def spikes(self, x):
+        spikes = super().spikes(x)
+        spikes[: self.copies] = 0
+        return spikes
+
+
+OTHERWISE = [
+    ("binary", Infinite(6), "values that are not finite"), ("repeats", Numbered(6), "two fresh encoders that differ"),
+    ("repeats", IgnoresSeed(6), "reseed(7) twice, and different spikes"),
+    ("copies", Fading(6), "other spikes from a deepcopy"), ("backward", NoBackward(6), "no gradient at all"),
+    ("repeats", Frozen(6), "draws that repeat the first"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code", "said"), OTHERWISE)
+def test_each_way_to_break_a_contract_has_its_own_words(name, code, said):
+    with pytest.raises(ConformanceError) as raised:
+        check_encoder(code)
+    assert said in raised.value.broken[name]
+    assert f"Fix: {ENCODER.listed[name].fix}" in raised.value.broken[name]
+
+
 BROKEN = {
     "shape": BatchFirst(6), "binary": NotBinary(6), "dtype": SinglePrecision(6), "pure": InPlace(6),
     "repeats": Undeclared(6), "own stream": GlobalDraws(6), "spikes stay": OtherSpikes(6), "backward": NotFinite(6),

@@ -1,5 +1,7 @@
 """Every estimator of the package conforms, and one broken on purpose for each contract does not."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,12 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from art_snn import SNNClassifier
-from art_snn.coding import Direct, EventFrames, Latency, Poisson
+from art_snn.coding import Direct, EventFrames, Latency, Poisson, SpikeJitter, Transformed
 from art_snn.networks import ann_twin, mlp
 from art_snn.networks.parts import NEURONS
 from art_snn.testing import ConformanceError, check_estimator, tiny
 from art_snn.testing.conformance import ESTIMATOR
+from art_snn.testing.conformance.estimators import sample_inputs
 
 SHAPE = (1, 4, 4)
 
@@ -131,6 +134,72 @@ class Shares(SNNClassifier):
 class LoadsNothing(SNNClassifier):
     def load(self, filename, path=None):
         """Forgotten."""
+
+
+class Overflows(SNNClassifier):
+    def loss_gradient(self, x, y, training_mode=False, **kwargs):
+        return super().loss_gradient(x, y, training_mode) * np.float32("inf")
+
+
+class MeanIsSum(SNNClassifier):
+    def compute_loss(self, x, y, reduction="none", **kwargs):
+        return super().compute_loss(x, y, reduction="sum" if reduction == "mean" else reduction)
+
+
+class TrainsOn(SNNClassifier):
+    def predict(self, x, batch_size=128, training_mode=False, **kwargs):
+        z = super().predict(x, batch_size, training_mode)
+        self.model.train()
+        return z
+
+
+class Learns(SNNClassifier):
+    """A gradient that moves the weights."""
+
+    def loss_gradient(self, x, y, training_mode=False, **kwargs):
+        grad = super().loss_gradient(x, y, training_mode)
+        with torch.no_grad():
+            next(self.model.parameters()).add_(1e-7)
+        return grad
+
+
+class Fading(SNNClassifier):
+    """A copy of a copy has lost its answers."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        made = copy.copy(self)
+        made._model = copy.deepcopy(self._model, memo)
+        made.copies = self.copies + 1
+        return made
+
+    def predict(self, x, batch_size=128, training_mode=False, **kwargs):
+        z = super().predict(x, batch_size, training_mode)
+        return z if self.copies < 2 else 0 * z
+
+
+OTHERWISE = [
+    ("loss gradient", Overflows, "values not finite"), ("compute loss", MeanIsSum, "which do not agree"),
+    ("modes", TrainsOn, "training mode after predict"), ("modes", Trains, "training mode after a gradient"),
+    ("modes", Learns, "weights or buffers that changed"), ("copies", Fading, "other logits from a deepcopy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "said"), OTHERWISE)
+def test_each_way_to_break_a_contract_has_its_own_words(name, kind, said):
+    with pytest.raises(ConformanceError) as raised:
+        check_estimator(made(kind))
+    assert said in raised.value.broken[name]
+    assert f"Fix: {ESTIMATOR.listed[name].fix}" in raised.value.broken[name]
+
+
+def test_a_code_of_zeros_and_ones_is_examined_on_those():
+    code = Transformed(EventFrames(4), SpikeJitter(1))
+    assert code.binary_input
+    clf = made(encoder=code, shape=(4, *SHAPE))
+    assert set(np.unique(sample_inputs(clf))) == {0.0, 1.0}
+    check_estimator(clf)
 
 
 BROKEN = {
