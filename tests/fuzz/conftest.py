@@ -117,6 +117,14 @@ class Fuzzer:
         return answered, total
 
 
+@pytest.fixture(autouse=True, scope="module")
+def elsewhere(tmp_path_factory):
+    """Any text may be the name of a folder that an attack writes its curves to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        yield
+
+
 @pytest.fixture
 def fuzzer(tmp_path):
     return Fuzzer(tmp_path)

@@ -29,9 +29,19 @@ class AttackCase:
 
     build: Callable[[Any], Any]
     estimator: Any
-    x: Array
-    y: Array
+    samples: Array
+    labels: Array
     _kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def x(self) -> Array:
+        """A copy of the samples: an attack may spoil it."""
+        return self.samples.copy()
+
+    @property
+    def y(self) -> Array:
+        """A copy of the labels."""
+        return self.labels.copy()
 
     def attack(self, **params: Any) -> Any:
         """A fresh attack, on a network whose random streams stand at their beginning."""
@@ -47,7 +57,7 @@ class AttackCase:
         """An attack that has run, and what it returned; it runs once."""
         if "result" not in self._kept:
             made = self.attack()
-            self._kept["result"] = made, made.generate(self.x.copy(), self.y.copy())
+            self._kept["result"] = made, made.generate(self.x, self.y)
         kept: tuple[Any, Array] = self._kept["result"]
         return kept
 
@@ -156,7 +166,7 @@ class _NoClassifier(BaseEstimator):
 
 @ATTACK.contract("pure", "samples and labels that are not modified", "copy before writing: x_adv = x.copy()")
 def _pure(case: AttackCase) -> str | None:
-    x, y = case.x.copy(), case.y.copy()
+    x, y = case.x, case.y
     case.attack().generate(x, y)
     return None if np.array_equal(x, case.x) and np.array_equal(y, case.y) else "samples or labels that changed"
 

@@ -289,13 +289,18 @@ OTHERWISE = [
 ]  # fmt: skip
 
 
-def copied(clf, x, y):
-    """Samples of one's own: an attack that is broken may write into them."""
-    return clf, x.copy(), y.copy()
+def test_what_an_attack_does_to_its_samples_does_not_reach_the_callers(trained):
+    clf, x, y = trained["image"]
+    before = x.copy(), y.copy()
+    with pytest.raises(ConformanceError) as raised:
+        check_attack(InPlace, clf, x, y)
+    assert set(raised.value.broken) == {"pure"}
+    assert np.array_equal(x, before[0])
+    assert np.array_equal(y, before[1])
 
 
 def test_the_attack_that_is_broken_conforms_before(trained):
-    check_attack(Broken, *copied(*trained["image"]))
+    check_attack(Broken, *trained["image"])
 
 
 def test_there_is_a_broken_attack_for_every_contract():
@@ -305,7 +310,7 @@ def test_there_is_a_broken_attack_for_every_contract():
 @pytest.mark.parametrize(("name", "kind", "said"), [*((n, BROKEN[n], SAID[n]) for n in BROKEN), *OTHERWISE])
 def test_broken_attacks_are_found_out(trained, name, kind, said):
     with pytest.raises(ConformanceError) as raised:
-        check_attack(kind, *copied(*trained["image"]))
+        check_attack(kind, *trained["image"])
     assert name in raised.value.broken
     assert said in raised.value.broken[name]
     assert f"Fix: {ATTACK.listed[name].fix}" in str(raised.value)
@@ -356,7 +361,7 @@ def twice(self, x, y=None, **kwargs):
 def test_an_attack_without_projection_is_found_out(trained, monkeypatch):
     monkeypatch.setattr(Linf, "project", lambda self, x, x_adv: x_adv)
     with pytest.raises(ConformanceError, match="outside Linf"):
-        check_attack(Broken, *copied(*trained["image"]))
+        check_attack(Broken, *trained["image"])
 
 
 def test_arts_own_pgd_draws_from_everybodys_generator(trained):
