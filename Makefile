@@ -23,10 +23,10 @@ compare: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/art-snn compare --dataset digits --out runs/compare-digits
 
 bench: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 neuron network attack
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --without-numba neuron network/mlp network/cnn attack
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --without-numba --threads 2 neuron network/mlp network/cnn attack
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --again
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --threads 2 --again neuron network attack
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --without-numba --again neuron network/mlp network/cnn attack
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py --without-numba --threads 2 --again neuron network/mlp network/cnn attack
 	$(BIN)/python benchmarks/speed.py --table
 
 docs: $(STAMP)
