@@ -257,9 +257,10 @@ MEMORY = [
 ]  # fmt: skip
 
 
-def memory(case: tuple[Any, ...]) -> Figures:
+def memory(case: tuple[Any, ...] | str) -> Figures:
     """(f) Peak memory above what the process took before, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", json.dumps(case)]
+    way = [] if compiled.installed() else ["--without-numba"]
+    command = [sys.executable, __file__, *way, "--peak", json.dumps(case)]
     highest = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])  # noqa: S603
     return {"MiB": round(highest)}
 
@@ -276,13 +277,8 @@ def load(model: nn.Module, make: Callable[[nn.Module, Tensor], Callable[[], Tens
         run()
 
 
-def of_numba() -> Figures:
-    """(f) What numba and the machine code take themselves."""
-    command = [sys.executable, __file__, "--peak", json.dumps("numba")]
-    return {"MiB": round(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))}  # noqa: S603
-
-
 def taken_by_numba() -> float:
+    """What numba and the machine code take themselves."""
     net, _ = made("cnn", Direct(8))
     input_gradient(net, torch.rand(2, 1, 28, 28))()
     before = resident()
@@ -351,7 +347,7 @@ def pieces() -> dict[str, Callable[[], Figures]]:
         kind, T, samples, what, limit = case
         bound = "" if limit is None else f", max_memory {limit} MiB"
         found[f"memory/{kind}, T={T}, {samples} samples, {what}{bound}"] = partial(memory, case)
-    found["memory/numba and its machine code"] = of_numba
+    found["memory/numba and its machine code"] = partial(memory, "numba")
     return found
 
 
@@ -383,7 +379,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    way = {"threads": options.threads, "numba": not options.without_numba}
+    way = {"threads": options.threads, "numba": compiled.installed()}
     done = {(line["part"], line["what"]) for line in lines() if way.items() <= line.items()}
     for name, piece in PIECES.items():
         part, _, what = name.partition("/")

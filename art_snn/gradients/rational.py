@@ -7,15 +7,29 @@ r"""Slopes made of products and quotients alone, as a form and two numbers: mach
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Rational(NamedTuple):
-    """A slope: ``form`` and its numbers."""
+    """A slope: ``form``, one of :data:`FORMS`, and its numbers."""
 
     form: str
     a: float
     b: float
+
+
+FORMS = ("lorentz", "inverse_square", "triangle", "rectangle")
+"""The forms, in the order of the numbers that machine code knows them by."""
+
+_OF_FAMILIES: dict[str, Callable[[float], Rational]] = {
+    "atan": lambda alpha: Rational("lorentz", math.pi / 2 * alpha, alpha / 2),
+    "soft_sign": lambda alpha: Rational("inverse_square", alpha, alpha / 2),
+    "super_spike": lambda alpha: Rational("inverse_square", 1.0, alpha),
+    "fast_sigmoid": lambda alpha: Rational("inverse_square", alpha, 1.0),
+    "triangle": lambda alpha: Rational("triangle", alpha, alpha),
+    "rect": lambda alpha: Rational("rectangle", 0.5 / alpha, alpha),
+}
 
 
 def rational(family: str, alpha: float) -> Rational | None:
@@ -26,12 +40,5 @@ def rational(family: str, alpha: float) -> Rational | None:
     >>> rational("erf", 2.0) is None
     True
     """
-    forms = {
-        "atan": ("lorentz", math.pi / 2 * alpha, alpha / 2),
-        "soft_sign": ("inverse_square", alpha, alpha / 2),
-        "super_spike": ("inverse_square", 1.0, alpha),
-        "fast_sigmoid": ("inverse_square", alpha, 1.0),
-        "triangle": ("triangle", alpha, alpha),
-        "rect": ("rectangle", 0.5 / alpha, alpha),
-    }
-    return Rational(*forms[family]) if family in forms else None
+    form = _OF_FAMILIES.get(family)
+    return None if form is None else form(alpha)

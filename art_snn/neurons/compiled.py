@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from art_snn.gradients.rational import FORMS, Rational
 from art_snn.neurons.buffers import buffer, is_large
 
 if TYPE_CHECKING:
-    from art_snn.gradients.rational import Rational
     from art_snn.neurons.fused import Dynamics
 
 _log = logging.getLogger(__name__)
@@ -58,9 +58,11 @@ def compiles(*tensors: Tensor | None) -> bool:
 
 
 def run_forward(
-    x: Tensor, v: Tensor, spikes: Tensor, membrane: Tensor | None, dynamics: Dynamics, rate: Tensor | None
+    x: Tensor, v: Tensor, spikes: Tensor, membrane: Tensor, dynamics: Dynamics, rate: Tensor | None
 ) -> None:
-    """Spikes into ``spikes`` and membranes before reset into ``membrane``; ``v`` is overwritten by the last."""
+    """Spikes into ``spikes``, membranes before reset into ``membrane`` (of no steps: not kept); ``v`` is overwritten by
+    the last.
+    """
     loops: Any = kernels()
     if dynamics.tau is None and rate is None:
         way, share = loops.ADDED, 1.0
@@ -70,8 +72,7 @@ def run_forward(
         way = loops.LEARNED_SHARED_OUT if dynamics.decay_input else loops.LEARNED_LEAKING
         share = rate.item()  # type: ignore[union-attr]
     numbers = _numbers(x, share, dynamics.reset or 0.0, dynamics.threshold, *_reset(dynamics))
-    kept = spikes[:0] if membrane is None else membrane
-    arrays = _rows(x), _flat(v), _rows(kept), _rows(spikes)
+    arrays = _rows(x), _flat(v), _rows(membrane), _rows(spikes)
     _in_threads(v.numel(), lambda first, last: loops.run(*arrays, first, last, way, *numbers))
 
 
@@ -89,8 +90,7 @@ def run_backward(
         h, slope.a, slope.b, float(leak), float(gain), dynamics.threshold, *_reset(dynamics),
         float(not dynamics.detach_reset),
     )  # fmt: skip
-    form = {"lorentz": loops.LORENTZ, "inverse_square": loops.INVERSE_SQUARE, "triangle": loops.TRIANGLE}
-    kind = form.get(slope.form, loops.RECTANGLE)
+    kind = FORMS.index(slope.form)
     arrays = _rows(ds), _rows(h), _flat(w), _rows(dx)
     _in_threads(w.numel(), lambda first, last: loops.walk(*arrays, first, last, kind, *numbers))
     return dx

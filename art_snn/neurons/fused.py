@@ -101,9 +101,9 @@ def _forward(
     spikes = buffer(size, x)
     now = v.clone() if isinstance(v, Tensor) else x.new_full(size[1:], v)
     if slope.watch is None and compiled.compiles(spikes, x, now, rate):
-        kept = buffer(size, x) if keep else None
-        compiled.run_forward(x, now, spikes, kept, dynamics, rate)
-        return spikes, now, x if kept is None else kept, []
+        membrane = buffer(size if keep else (0, *size[1:]), x)
+        compiled.run_forward(x, now, spikes, membrane, dynamics, rate)
+        return spikes, now, membrane, []
     membrane = buffer(size if keep else (1, *size[1:]), x)
     watched: list[Tensor] = []
     for t in range(steps):

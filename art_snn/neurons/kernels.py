@@ -36,8 +36,8 @@ ADDED, SHARED_OUT, LEAKING, LEARNED_SHARED_OUT, LEARNED_LEAKING = range(5)
 """Ways to charge a membrane: :math:`v + x`; :math:`v + (x - v)/\\tau`; :math:`v - v/\\tau + x`; and the last two with a
 factor in place of a division."""
 
-LORENTZ, INVERSE_SQUARE, TRIANGLE, RECTANGLE = range(4)
-"""Slopes made of products and quotients: :mod:`art_snn.gradients.rational`."""
+LORENTZ, INVERSE_SQUARE, TRIANGLE = range(3)
+"""Places in :data:`art_snn.gradients.rational.FORMS`; the last is the rectangle."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from art_snn.coding import Direct
 from art_snn.gradients import surrogate as own_surrogate
 from art_snn.gradients.families import FAMILIES
 from art_snn.gradients.known import FORMULAS, known_slope
-from art_snn.gradients.rational import rational
+from art_snn.gradients.rational import FORMS, rational
 from art_snn.networks import cnn
 from art_snn.neurons import compiled, kernels
 from art_snn.neurons.fused import Dynamics, multi_step
@@ -88,8 +88,7 @@ def test_rational_forms_are_their_families(family):
         assert own_surrogate(family, alpha).fusible().formula is None
         return
     w, zero = np.zeros(1), np.zeros((1, 1))
-    codes = {"lorentz": kernels.LORENTZ, "inverse_square": kernels.INVERSE_SQUARE, "triangle": kernels.TRIANGLE}
-    kind = codes.get(form.form, kernels.RECTANGLE)
+    kind = FORMS.index(form.form)
     found = []
     for value in v.numpy():
         dx = zero.copy()
@@ -106,6 +105,11 @@ def test_forms_of_spikingjellys_surrogates(kind):
     if slope.formula is not None:
         same = {f for f in FAMILIES if rational(f, 1.6) == slope.formula}
         assert any(torch.allclose(FAMILIES[f].slope(v, 1.6), slope.of(v), rtol=1e-12) for f in same)
+
+
+def test_a_sharpness_of_zero_has_a_slope_of_zero():
+    slope = known_slope(surrogate.ATan(alpha=0.0))
+    assert slope.formula.b == slope.of(torch.tensor(0.3)).item() == 0.0
 
 
 def test_small_layers_and_unknown_slopes_never_wait_for_a_compiler(calls):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -223,11 +223,9 @@ class NativeAttack(GuardedInit, EvasionAttack):
         with self._waiting(victim):
             self._climb(victim, search, point, ledger, restart, scope, interval(point.device))
 
-    @contextmanager
-    def _waiting(self, victim: Victim) -> Iterator[None]:
+    def _waiting(self, victim: Victim) -> AbstractContextManager[None]:
         """Inside, a device that has to be waited for is not asked before :meth:`_settle_queries`."""
-        with victim.unasked() if interval(victim.device) > 1 else nullcontext():
-            yield
+        return victim.unasked() if interval(victim.device) > 1 else nullcontext()
 
     def _settle_queries(self, victim: Victim) -> None:
         """Judge the queries since the last call."""

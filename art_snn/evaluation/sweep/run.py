@@ -136,7 +136,7 @@ class _Run:
             records = tuple(record for need in needs for record in self.store.records[need.address])
             weights = {need.model: self.store.weights(need) for need in needs if need.kind == "train"}
             return Job(cell, self.plan.settings, weights, records, dict(self._examples(cell, needs)))
-        except (OSError, KeyError, SafetensorError) as error:
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
             return Job(cell, self.plan.settings, broken=f"{type(error).__name__}: {error}")
 
     def _examples(self, cell: Cell, needs: list[Cell]) -> Iterator[tuple[str, bytes]]:
